@@ -1,0 +1,217 @@
+"""The tables that flow from room to room, each defined once.
+
+``FeatureTable`` (features → models, policy) · ``RuleFacts`` (features → policy) · ``Scores`` (models → policy) ·
+``DECISIONS``, ``REFUSALS`` (policy → files, pages) · ``REPORT`` (evaluate → files, pages).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from nextoffer.errors import FeatureError, did_you_mean
+
+Floats = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.intp]
+
+Group = Literal["profile", "activity", "channel", "salary", "spend", "holdings", "history", "risk"]
+Purpose = Literal["relationship", "profiling", "rule"]
+Kind = Literal["number", "category", "flag"]
+
+
+@dataclass(frozen=True)
+class FeatureColumn:
+    """What one feature means.
+
+    Attributes
+    ----------
+    name, label
+        Column name, and the same in plain words for people ("Share of spend on travel").
+    group, purpose
+        Where it comes from; and what it may be used for: ``relationship`` (needed to serve the customer), ``profiling`` (behaviour,
+        needs consent where consents are kept), ``rule`` (for rules and facts only, never learned from).
+    kind
+        ``number``, ``category`` (text) or ``flag``.
+    sign
+        +1 or -1 where more of it can only raise or lower the wish to buy, else 0.
+    measure, product_id
+        For a column kept once per product (``held_3``): the measure (``held``) and the product's id as text; else None.
+    """
+
+    name: str
+    label: str
+    group: Group
+    purpose: Purpose
+    kind: Kind
+    sign: int = 0
+    measure: str | None = None
+    product_id: str | None = None
+
+
+@dataclass(frozen=True)
+class FeatureTable:
+    """One row per customer as of a date.
+
+    Attributes
+    ----------
+    data
+        ``customer_id`` and one column per entry of `columns`, in that order. Numbers are float64, flags bool, categories text; null = not known.
+    columns
+        What each column means.
+    as_of
+        The date the rows stand for.
+    """
+
+    data: pa.Table
+    columns: tuple[FeatureColumn, ...]
+    as_of: date
+
+    def __len__(self) -> int:
+        return int(self.data.num_rows)
+
+    @property
+    def customer_ids(self) -> pa.ChunkedArray:
+        """The customers, in row order, in the bank's own ids."""
+        return self.data.column("customer_id")
+
+    def column(self, name: str) -> FeatureColumn:
+        """Return what `name` means.
+
+        Raises
+        ------
+        FeatureError
+            There is no such column.
+        """
+        for column in self.columns:
+            if column.name == name:
+                return column
+        names = [c.name for c in self.columns]
+        raise FeatureError(f"no feature '{name}'{did_you_mean(name, names)}; there are {', '.join(names)}")
+
+    def numbers(self, name: str) -> Floats:
+        """Return a number or flag column as float64 of shape (n,); null is NaN."""
+        self.column(name)
+        values = self.data.column(name).cast(pa.float64())
+        return np.asarray(values.to_numpy(), dtype=np.float64)
+
+    def texts(self, name: str) -> npt.NDArray[np.object_]:
+        """Return a category column as text of shape (n,); null is None."""
+        self.column(name)
+        return np.asarray(self.data.column(name).cast(pa.string()).to_numpy(zero_copy_only=False), dtype=object)
+
+    def per_product(self, measure: str, product_ids: Sequence[str]) -> Floats:
+        """Return float64 of shape (n, P): the measure's column of each product, NaN where a product has none."""
+        by_product = {c.product_id: c.name for c in self.columns if c.measure == measure}
+        out = np.full((len(self), len(product_ids)), np.nan)
+        for j, product in enumerate(product_ids):
+            if product in by_product:
+                out[:, j] = self.numbers(by_product[product])
+        return out
+
+    def take(self, rows: Indices) -> FeatureTable:
+        """Return the given rows, in the given order."""
+        return FeatureTable(self.data.take(pa.array(rows)), self.columns, self.as_of)
+
+
+def ids_as_text(ids: pa.Array | pa.ChunkedArray) -> list[str]:
+    """Return ids as text, the form in which per-product columns name their product."""
+    return [str(v) for v in pc.cast(ids, pa.string()).to_pylist()]
+
+
+@dataclass(frozen=True)
+class RuleFacts:
+    """What the rules need to know of n customers and P products on the day.
+
+    Attributes
+    ----------
+    held
+        bool (n, P): the customer holds the product now.
+    consent
+        bool (n,): marketing is allowed; None where the bank keeps no consents.
+    contacts
+        int64 (n,): offers already made within the policy's contact window.
+    """
+
+    held: npt.NDArray[np.bool_]
+    consent: npt.NDArray[np.bool_] | None
+    contacts: npt.NDArray[np.int64]
+
+
+class Scores(Protocol):
+    """A ranker's answer for n customers × P products, with its exact parts.
+
+    Attributes
+    ----------
+    log_odds
+        float32 (n, P): calibrated log-odds that the customer accepts the product.
+    features
+        F names that contributions are given for: customer features, product features as ``product.<column>`` and pair features as ``pair.<name>``.
+    intercept
+        float (P,)-broadcastable constant: ``intercept + contributions.sum(axis=1) == log_odds`` for each pair.
+    average
+        float32 (P, F): the mean contribution of each feature over the training customers, per product.
+    """
+
+    log_odds: npt.NDArray[np.float32]
+    features: tuple[str, ...]
+    intercept: npt.NDArray[np.float32]
+    average: npt.NDArray[np.float32]
+
+    def contributions(self, rows: Indices, cols: Indices) -> npt.NDArray[np.float32]:
+        """Return float32 (m, F): what each feature adds to the log-odds of the m pairs (rows[i], cols[i])."""
+        ...
+
+    def pair_values(self, rows: Indices, cols: Indices) -> Mapping[str, Floats]:
+        """Return each pair feature (name without ``pair.``) as float64 (m,), NaN where not known."""
+        ...
+
+
+def decisions_schema(customer_id: pa.DataType, product_id: pa.DataType) -> pa.Schema:
+    """Return the columns of Decisions, one row per customer and rank, best first."""
+    return pa.schema(
+        [
+            ("customer_id", customer_id),
+            ("rank", pa.int32()),
+            ("product_id", product_id),
+            ("product_type", pa.string()),
+            ("score", pa.float64()),
+            ("propensity", pa.float64()),
+            ("expected_value", pa.float64()),
+            ("channel", pa.string()),
+            ("reasons", pa.list_(pa.string())),
+            ("reason_codes", pa.list_(pa.string())),
+            ("pscore", pa.float64()),
+            ("decision_id", pa.string()),
+            ("as_of", pa.date32()),
+            ("model_id", pa.string()),
+            ("policy_id", pa.string()),
+        ]
+    )
+
+
+def refusals_schema(customer_id: pa.DataType, product_id: pa.DataType) -> pa.Schema:
+    """Return the columns of Refusals, one row per customer and product not offered."""
+    return pa.schema(
+        [("customer_id", customer_id), ("product_id", product_id), ("stage", pa.string()), ("rule", pa.string())]
+    )
+
+
+REPORT = pa.schema(
+    [
+        ("metric", pa.string()),
+        ("model", pa.string()),
+        ("split", pa.string()),
+        ("group", pa.string()),
+        ("estimate", pa.float64()),
+        ("low", pa.float64()),
+        ("high", pa.float64()),
+        ("n", pa.int64()),
+    ]
+)
