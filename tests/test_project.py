@@ -151,3 +151,9 @@ def test_no_file_names_a_path_of_one_machine(tracked: dict[str, str]) -> None:
 def test_no_lock_file_is_kept(tracked: dict[str, str]) -> None:
     locks = {"uv.lock", "poetry.lock", "pdm.lock", "Pipfile.lock", "pylock.toml"}
     assert not [name for name in tracked if Path(name).name in locks]
+
+
+def test_every_link_between_the_pages_leads_somewhere() -> None:
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+    links = [(page, link) for page in pages for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text("utf-8"))]
+    assert not [f"{name_of(page)}: {link}" for page, link in links if not (page.parent / link).exists()]
