@@ -11,24 +11,31 @@ from nextoffer.tables.sql import literal
 MISSING = ("", "NA", "N/A", "NULL", "null", "NaN", "nan", "None", "\\N")
 """Texts that stand for "not known" where a number, flag or date is wanted."""
 
-_INTEGERS = {
-    "tinyint",
-    "smallint",
-    "integer",
-    "bigint",
-    "hugeint",
-    "utinyint",
-    "usmallint",
-    "uinteger",
-    "ubigint",
-    "uhugeint",
-}
-_REALS = {"float", "double", "decimal"}
-_TEXTS = {"varchar", "enum", "uuid", "char"}
-_DAYS = {"date", "timestamp", "timestamp_s", "timestamp_ms", "timestamp_ns"}
-
 Family = str
-"""``integer``, ``real``, ``text``, ``bool``, ``day``, ``instant``, ``null`` or ``other``."""
+"""What a stored type is to us: integer, real, text, bool, day, instant, null or other."""
+
+_FAMILIES: dict[str, Family] = {
+    **dict.fromkeys(("tinyint", "smallint", "integer", "bigint", "hugeint"), "integer"),
+    **dict.fromkeys(("utinyint", "usmallint", "uinteger", "ubigint", "uhugeint"), "integer"),
+    **dict.fromkeys(("float", "double", "decimal"), "real"),
+    **dict.fromkeys(("varchar", "enum", "uuid"), "text"),
+    **dict.fromkeys(("date", "timestamp", "timestamp_s", "timestamp_ms", "timestamp_ns"), "day"),
+    "boolean": "bool",
+    "timestamp with time zone": "instant",
+    "sqlnull": "null",
+    '"null"': "null",
+}
+_OWN_KINDS: dict[Family, Kind] = {
+    "integer": "number",
+    "real": "number",
+    "null": "number",
+    "text": "text",
+    "bool": "flag",
+    "day": "date",
+    "instant": "date",
+}
+WIDER_THAN_BIGINT = ("hugeint", "ubigint", "uhugeint")
+"""Types of whole numbers of which some do not fit an id."""
 
 
 @dataclass(frozen=True)
@@ -49,13 +56,26 @@ class Cast:
 
 @dataclass(frozen=True)
 class Wish:
-    """What a column should become: its kind and what bank.toml says of how it is written."""
+    """What a column should become.
+
+    Attributes
+    ----------
+    kind, id_type
+        What it should hold; ids as ``BIGINT`` or ``VARCHAR``.
+    unit, date_format
+        What bank.toml says of how it is written.
+    digits
+        How many digits a code has that may be stored as a number.
+    may_overflow
+        An id stored in a type wider than BIGINT.
+    """
 
     kind: Kind
     id_type: str = "VARCHAR"
     unit: float = 1.0
     date_format: str | None = None
     digits: int = 0
+    may_overflow: bool = False
 
 
 def family(duckdb_type: str) -> Family:
@@ -64,27 +84,16 @@ def family(duckdb_type: str) -> Family:
     >>> family("ubigint"), family("timestamp with time zone"), family("struct")
     ('integer', 'instant', 'other')
     """
-    if duckdb_type in _INTEGERS:
-        return "integer"
-    if duckdb_type in _REALS:
-        return "real"
-    if duckdb_type in _TEXTS:
-        return "text"
-    if duckdb_type in _DAYS:
-        return "day"
-    named = {"boolean": "bool", "timestamp with time zone": "instant", "sqlnull": "null", '"null"': "null"}
-    return named.get(duckdb_type, "other")
+    return _FAMILIES.get(duckdb_type, "other")
 
 
 def own_kind(stored: Family) -> Kind | None:
-    """Return the kind a stored value has of its own, or None where it has no place in a table of ours (lists, blobs)."""
-    kinds: dict[Family, Kind] = {"integer": "number", "real": "number", "null": "number", "text": "text"}
-    kinds |= {"bool": "flag", "day": "date", "instant": "date"}
-    return kinds.get(stored)
+    """Return the kind that a stored value has of its own, or None for what has no use here (lists, blobs)."""
+    return _OWN_KINDS.get(stored)
 
 
 def cast(column: str, stored: Family, wish: Wish) -> Cast | None:
-    """Return how `column` (SQL) of the stored family is read as what is wished, or None where that makes no sense."""
+    """Return how `column` (SQL) of the stored family is read as wished, or None where that makes no sense."""
     if stored == "null":
         return Cast(f"CAST(NULL AS {_SQL_TYPES.get(wish.kind, wish.id_type)})")
     return _CASTS[wish.kind](column, stored, wish)
@@ -108,7 +117,8 @@ def _id(column: str, stored: Family, wish: Wish) -> Cast | None:
     if wish.id_type == "VARCHAR":
         return Cast(f"nullif(CAST({column} AS VARCHAR), '')" if stored == "text" else f"CAST({column} AS VARCHAR)")
     if stored == "integer":
-        return Cast(f"TRY_CAST({column} AS BIGINT)", f"TRY_CAST({column} AS BIGINT) IS NULL AND {column} IS NOT NULL")
+        value = f"TRY_CAST({column} AS BIGINT)"
+        return Cast(value, f"{value} IS NULL AND {column} IS NOT NULL" if wish.may_overflow else None)
     # '007' is not 7: text becomes a number only where the number is written just so.
     value = f"CASE WHEN {is_whole_id(column)} THEN TRY_CAST({column} AS BIGINT) END"
     return Cast(value, f"{value} IS NULL AND {column} <> ''")

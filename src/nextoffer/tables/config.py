@@ -9,7 +9,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -31,11 +31,14 @@ class TableConfig(BaseModel):
     columns
         Our name → the bank's name.
     units
-        Column → the factor that turns the bank's number into currency units (``income = 1000`` where it is kept in thousands).
+        Column → the factor that turns the bank's number into currency units (``income = 1000`` where it is in
+        thousands).
     date_format
         How dates are written where it is not ``2025-12-31``, in strptime codes (``%d.%m.%Y``).
-    delimiter, encoding
-        Of CSV files, where they are not found out or not UTF-8.
+    delimiter
+        Of a CSV; if not given, that of ``, ; | tab`` which is most frequent in its first line.
+    encoding
+        Of a CSV; if not given, UTF-8.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -45,8 +48,8 @@ class TableConfig(BaseModel):
     columns: dict[str, str] = Field(default_factory=dict)
     units: dict[str, float] = Field(default_factory=dict)
     date_format: str | None = None
-    delimiter: str | None = None
-    encoding: str | None = None
+    delimiter: str | None = Field(default=None, min_length=1, max_length=1)
+    encoding: Literal["utf-8", "utf-16", "latin-1"] | None = None
 
     @model_validator(mode="after")
     def _one_origin(self) -> TableConfig:

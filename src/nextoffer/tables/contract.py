@@ -35,7 +35,7 @@ class Column:
     outside
         What a value outside of them means.
     if_unreadable
-        What a value that cannot be read means: the row is set aside (``reject``), or the value counts as not known (``warn``).
+        What a value that cannot be read means: ``reject`` the row is set aside, ``warn`` the value counts as not known.
     digits
         For codes that may have been stored as whole numbers: how many digits they are written with.
     known

@@ -11,10 +11,10 @@ from nextoffer.tables.sql import literal, quoted
 
 
 def infer(con: duckdb.DuckDBPyConnection, described: Described) -> tuple[dict[str, Kind], dict[str, str]]:
-    """Return the kinds of open columns and the types of ids that have their home in this CSV; one pass over it, none for other sources.
+    """Return the kinds of open columns, and the types of the ids that have their home here; one pass, for CSV only.
 
-    An id is a whole number only if every value is written the usual way, so that ``007`` stays text; the same holds for further columns
-    (postcodes), which are flags if they say only true and false, numbers if all are, and text otherwise.
+    An id is a whole number only if every value is written the usual way, so that ``007`` stays text. Further columns
+    are flags if they say only true and false, numbers if all are (and none looks like a postcode ``01234``), else text.
     """
     if not described.source.is_text:
         return {}, {}

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 
 import duckdb
 
 from nextoffer.errors import did_you_mean
-from nextoffer.tables.cast import Cast, Family, Wish, cast, family, own_kind
+from nextoffer.tables.cast import WIDER_THAN_BIGINT, Cast, Family, Wish, cast, family, own_kind
 from nextoffer.tables.config import BankConfig
 from nextoffer.tables.contract import HOME_OF_ID, TABLES, Column, Kind, Table
-from nextoffer.tables.problem import Problem, fatal
+from nextoffer.tables.problem import Problem, fatal, warning
 from nextoffer.tables.source import Source
 from nextoffer.tables.sql import quoted
 
 
 @dataclass(frozen=True)
 class Stored:
-    """A column as it is stored: its name there, its DuckDB type as written, and the type's family."""
+    """A column as it is stored: its name there, its DuckDB type as written, and the type's id."""
 
     name: str
     type: str
-    family: Family
+    type_id: str
+
+    @property
+    def family(self) -> Family:
+        """What its type is to us."""
+        return family(self.type_id)
 
 
 @dataclass(frozen=True)
@@ -83,10 +89,18 @@ class Layout:
         """Return the column called `name`, or None."""
         return next((c for c in self.columns if c.name == name), None)
 
-    def typed_sql(self, *, with_row: bool = False) -> str:
-        """Return the SELECT of every value, its stored form and whether it is unreadable; `with_row` numbers the rows as stored."""
+    def typed_sql(self, source: str, *, with_row: bool = False) -> str:
+        """Return the SELECT of every value, its stored form and whether it is unreadable.
+
+        Parameters
+        ----------
+        source
+            What stands behind FROM.
+        with_row
+            Add ``_row``, the place of each row as stored.
+        """
         items = [item for c in self.columns for item in _items(c)]
-        rows = f"(SELECT *, row_number() OVER () AS _row FROM {self.source.sql})" if with_row else self.source.sql
+        rows = f"(SELECT *, row_number() OVER () AS _row FROM {source})" if with_row else source
         return f"SELECT {', '.join(items)}{', _row' if with_row else ''} FROM {rows}"
 
 
@@ -107,55 +121,49 @@ def describe(
     except duckdb.Error as error:
         message = f"{source.origin} cannot be read: {str(error).splitlines()[0]}"
         return None, [fatal(table.name, None, "unreadable_file", message)]
-    stored = [Stored(n, str(t), family(t.id)) for n, t in zip(relation.columns, relation.types, strict=True)]
-    renames = config.of(table.name).columns
-    named, problems = _rename(table, stored, renames)
-    for column in table.columns:
-        if column.required and column.name not in named and column.name not in renames:
-            problems.append(fatal(table.name, column.name, "missing_column", _missing(column.name, stored)))
+    stored = [Stored(n, str(t), t.id) for n, t in zip(relation.columns, relation.types, strict=True)]
+    renames = {_spelling(ours): theirs for ours, theirs in config.of(table.name).columns.items()}
+    named = _rename(stored, renames)
+    problems = _not_found(table, stored, renames, named)
     excluded = tuple(name for name in named if config.excludes(table.name, name))
     kept = {name: column for name, column in named.items() if name not in excluded}
     return Described(table, source, kept, excluded), problems
 
 
-def _rename(table: Table, stored: list[Stored], renames: Mapping[str, str]) -> tuple[dict[str, Stored], list[Problem]]:
-    """Our name → stored column: bank.toml first, then equal spelling whatever the case."""
-    by_spelling = {_spelling(c.name): c for c in reversed(stored)}
+def _rename(stored: list[Stored], renames: Mapping[str, str]) -> dict[str, Stored]:
+    """Our name → stored column, in stored order: bank.toml first, then equal spelling whatever the case."""
+    ours_of = {_spelling(theirs): ours for ours, theirs in renames.items()}
     named: dict[str, Stored] = {}
-    problems: list[Problem] = []
-    for ours, theirs in renames.items():
-        if _spelling(theirs) in by_spelling:
-            named[_spelling(ours)] = by_spelling[_spelling(theirs)]
-        else:
-            problems.append(
-                fatal(
-                    table.name,
-                    ours,
-                    "missing_column",
-                    f"bank.toml calls it '{theirs}', which {_missing(theirs, stored)}",
-                )
-            )
-    taken = {id(c) for c in named.values()}
-    for spelling, column in by_spelling.items():
-        if id(column) not in taken:
-            named.setdefault(spelling, column)
-    order = {id(c): i for i, c in enumerate(stored)}
-    return dict(sorted(named.items(), key=lambda item: order[id(item[1])])), problems
+    for column in stored:
+        spelling = _spelling(column.name)
+        if spelling in ours_of or spelling not in renames:
+            named.setdefault(ours_of.get(spelling, spelling), column)
+    return named
 
 
 def _spelling(name: str) -> str:
     return name.strip().lower()
 
 
-def _missing(name: str, stored: list[Stored]) -> str:
+def _not_found(
+    table: Table, stored: list[Stored], renames: Mapping[str, str], named: Mapping[str, Stored]
+) -> list[Problem]:
+    """A problem for each column that bank.toml names or the contract requires, and that is not there."""
+    wanted = {c.name: f"is required, but there is none{_there(c.name, stored)}" for c in table.columns if c.required}
+    for ours, theirs in renames.items():
+        wanted[ours] = f"bank.toml calls it '{theirs}', but there is no such column{_there(theirs, stored)}"
+    return [fatal(table.name, n, "missing_column", message) for n, message in wanted.items() if n not in named]
+
+
+def _there(name: str, stored: list[Stored]) -> str:
     names = [c.name for c in stored]
-    return f"is required, but there is no such column{did_you_mean(name, names)}; there are {', '.join(names)}"
+    return f"{did_you_mean(name, names)}; there are {', '.join(names)}"
 
 
 def lay_out(
     described: Described, config: BankConfig, kinds: Mapping[str, Kind], id_types: Mapping[str, str]
-) -> tuple[Layout, list[Problem], list[str]]:
-    """Return how every column is read, with the types that make no sense and notes on what is left aside.
+) -> tuple[Layout, list[Problem]]:
+    """Return how every column is read, with the types that make no sense and what is left aside.
 
     Parameters
     ----------
@@ -169,34 +177,31 @@ def lay_out(
         Id column → ``BIGINT`` or ``VARCHAR``.
     """
     table, said = described.table, config.of(described.table.name)
-    columns: list[Read] = []
     problems: list[Problem] = []
-    notes: list[str] = []
+    columns: list[Read] = []
     for name, stored in _in_contract_order(described):
-        known = table.column(name)
-        if known is None and not table.open:
-            notes.append(f"{table.name}.{name} is not in the contract and is ignored{_nearest(name, described)}")
-            continue
-        kind = (known and known.kind) or kinds.get(name) or own_kind(stored.family)
+        column = table.column(name) or Column(name, None)
+        if table.column(name) is None:
+            problems += _remark(name, described)
+            if not table.open:
+                continue
+        kind = column.kind or kinds.get(name) or own_kind(stored.family)
         if kind is None:
-            notes.append(f"{table.name}.{name} is of type {stored.type}, which has no use here, and is ignored")
+            problems.append(warning(table.name, name, "useless_type", f"is {stored.type}, of no use here; ignored"))
             continue
-        wish = Wish(
-            kind,
-            id_types.get(name, "VARCHAR"),
-            said.units.get(name, 1.0),
-            said.date_format,
-            known.digits if known else 0,
+        id_type, unit = id_types.get(name, "VARCHAR"), said.units.get(name, 1.0)
+        overflow = stored.type_id in WIDER_THAN_BIGINT
+        how = cast(
+            quoted(stored.name),
+            stored.family,
+            Wish(kind, id_type, unit, said.date_format, digits=column.digits, may_overflow=overflow),
         )
-        how = cast(quoted(stored.name), stored.family, wish)
         if how is None:
-            problems.append(
-                fatal(table.name, name, "wrong_type", f"holds {stored.type}, but {_WANTED[kind]} is needed")
-            )
-            continue
-        columns.append(Read(name, stored, kind, how, known or Column(name, None)))
+            problems.append(fatal(table.name, name, "wrong_type", f"is {stored.type}, but {_WANTED[kind]} is needed"))
+        else:
+            columns.append(Read(name, stored, kind, how, column))
     problems += _misplaced_units(table, said.units, columns)
-    return Layout(table, described.source, tuple(columns)), problems, notes
+    return Layout(table, described.source, tuple(columns)), problems
 
 
 _WANTED: dict[Kind, str] = {
@@ -214,38 +219,35 @@ def _in_contract_order(described: Described) -> list[tuple[str, Stored]]:
     return [(name, described.columns[name]) for name in known + further]
 
 
-def _nearest(name: str, described: Described) -> str:
-    absent = [
-        c.name for c in described.table.columns if c.name not in described.columns and c.name not in described.excluded
-    ]
-    return did_you_mean(name, absent)
+def _remark(name: str, described: Described) -> list[Problem]:
+    """What is to be said of a column that the contract does not know."""
+    table = described.table
+    absent = [c.name for c in table.columns if c.name not in described.columns and c.name not in described.excluded]
+    if not table.open:
+        message = f"not in the contract, ignored{did_you_mean(name, absent)}"
+        return [warning(table.name, name, "unknown_column", message)]
+    near = get_close_matches(name, absent, n=1, cutoff=0.85)
+    message = f"kept as a further column{did_you_mean(name, near)}"
+    return [warning(table.name, name, "unknown_column", message)] if near else []
 
 
-def _misplaced_units(table: Table, units: Mapping[str, float], columns: list[Read]) -> list[Problem]:
+def _misplaced_units(table: Table, units: Mapping[str, float], columns: Sequence[Read]) -> list[Problem]:
     numbers = [c.name for c in columns if c.kind == "number"]
+    message = "bank.toml gives it a unit, but it is no number here"
     return [
-        fatal(
-            table.name,
-            name,
-            "unit",
-            f"bank.toml gives it a unit, but it is no number here{did_you_mean(name, numbers)}",
-        )
-        for name in units
-        if name not in numbers
+        fatal(table.name, name, "unit", message + did_you_mean(name, numbers)) for name in units if name not in numbers
     ]
 
 
 def unknown_names(config: BankConfig, tables: list[Described]) -> list[Problem]:
-    """Return a problem for each name in ``exclude`` and ``sensitive`` that no table has: a slip there must not let a column through."""
+    """Return a problem for each name in ``exclude`` and ``sensitive`` that no table has.
+
+    A slip of the pen there must not let a column through.
+    """
     there = {name for d in tables for name in (*d.columns, *d.excluded)}
     there |= {f"{d.table.name}.{name}" for d in tables for name in (*d.columns, *d.excluded)}
     return [
-        fatal(
-            "bank.toml",
-            key,
-            "unknown_name",
-            f"names '{entry}', a column that no table has{did_you_mean(entry, sorted(there))}",
-        )
+        fatal("bank.toml", key, "unknown_name", f"no table has '{entry}'{did_you_mean(entry, sorted(there))}")
         for key, entries in (("exclude", config.exclude), ("sensitive", config.sensitive))
         for entry in entries
         if entry not in there
@@ -253,16 +255,16 @@ def unknown_names(config: BankConfig, tables: list[Described]) -> list[Problem]:
 
 
 def home_types(tables: list[Described], found: Mapping[str, str]) -> dict[str, str]:
-    """Return id column → ``BIGINT`` or ``VARCHAR``: its home table decides; `found` holds what CSV values told."""
+    """Return id column → ``BIGINT`` or ``VARCHAR``.
+
+    The id's home table decides for all; where that is absent, the first that has it. `found` is what CSV values told.
+    """
     types: dict[str, str] = {}
     by_name = {d.table.name: d for d in tables}
     for name, home in HOME_OF_ID.items():
-        holders = [by_name[home]] if home in by_name else list(by_name.values())
+        holders = [by_name[home]] if home in by_name else tables
         stored = next((d.columns[name] for d in holders if name in d.columns), None)
-        if stored is None:
-            continue
-        if stored.family == "text":
-            types[name] = found.get(name, "VARCHAR")
-        else:
-            types[name] = "BIGINT" if stored.family in ("integer", "real") else "VARCHAR"
+        if stored is not None:
+            whole = stored.family in ("integer", "real")
+            types[name] = "BIGINT" if whole else found.get(name, "VARCHAR")
     return types

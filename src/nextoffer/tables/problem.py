@@ -18,13 +18,13 @@ class Problem:
     rule
         The check that found it, in one word.
     count
-        How many rows (or files) are meant.
+        How many rows are meant; 1 where it is not about rows.
     examples
         A few of them, as text.
     severity
         ``fatal`` the bank cannot be used, ``reject`` the rows are set aside, ``warn`` nothing is lost.
     message
-        The whole story in a sentence.
+        What is wrong, in words that follow table and column.
     """
 
     table: str
@@ -44,10 +44,15 @@ class Problem:
         return f"{self.where}: {self.message}"
 
 
-def fatal(table: str, column: str | None, rule: str, message: str, *, examples: tuple[str, ...] = ()) -> Problem:
-    """Return a problem of structure, with which the bank cannot be used.
+def fatal(table: str, column: str | None, rule: str, message: str) -> Problem:
+    """Return a problem of structure with which the bank cannot be used.
 
-    >>> str(fatal("products", "product_id", "missing_column", "is required"))
-    'products.product_id: is required'
+    >>> str(fatal("products", "product_id", "missing_column", "is required, but there is none"))
+    'products.product_id: is required, but there is none'
     """
-    return Problem(table, column, rule, max(1, len(examples)), examples, "fatal", message)
+    return Problem(table, column, rule, 1, (), "fatal", message)
+
+
+def warning(table: str, column: str | None, rule: str, message: str) -> Problem:
+    """Return a remark on the structure with which nothing is lost."""
+    return Problem(table, column, rule, 1, (), "warn", message)

@@ -1,6 +1,6 @@
 """What a row must fulfil, as SQL over a table's ``typed`` view. The same rules clean the views, count and explain.
 
-A rule is true for the rows it catches and never null.
+A rule is true for the rows that it catches, and never null.
 """
 
 from __future__ import annotations
@@ -21,15 +21,18 @@ class Rule:
     Attributes
     ----------
     column
-        The column it looks at.
+        The column that it looks at.
     name
-        One word, as it stands in rejects.
+        One word.
     severity
         ``reject`` sets the row aside, ``warn`` only reports it.
     sql
         True for the rows that are caught.
     meaning
-        What is wrong with them, to follow "17 rows".
+        What is wrong with them, in words that follow table and column.
+    joins
+        For a rule that looks an id up elsewhere: SQL that is true for the rows that pass. It runs as a semi-join, which
+        streams and keeps the rows' order; a negated ``NOT IN`` does not.
     """
 
     column: str
@@ -37,6 +40,16 @@ class Rule:
     severity: Severity
     sql: str
     meaning: str
+    joins: str | None = None
+
+    @property
+    def code(self) -> str:
+        """How rejects name it.
+
+        >>> Rule("income", "negative", "reject", "income < 0", "is negative").code
+        'income: negative'
+        """
+        return f"{self.column}: {self.name}"
 
 
 def rules_of(layout: Layout, readable: Collection[str], *, duplicates: bool) -> tuple[Rule, ...]:
@@ -52,61 +65,75 @@ def rules_of(layout: Layout, readable: Collection[str], *, duplicates: bool) -> 
         Its key occurs more than once; only then are rows numbered and compared.
     """
     rules = [rule for column in layout.columns for rule in _column_rules(column)]
-    rules += _reference_rules(layout, readable)
-    key = layout.column(layout.table.key or "")
+    key = layout.table.key
     if duplicates and key is not None:
         caught = f"_row IN (SELECT _row FROM {duplicates_of(layout.table.name)})"
-        rules.append(Rule(key.name, "duplicate_key", "reject", caught, "repeat a key; the first row of each stays"))
+        rules.append(Rule(key, "duplicate_key", "reject", caught, "occurs before; the first row of each is kept"))
+    rules += _reference_rules(layout, readable)
     if layout.column("opened_on") and layout.column("closed_on"):
         caught = "coalesce(closed_on < opened_on, false)"
-        rules.append(Rule("closed_on", "closed_before_opened", "reject", caught, "are closed before they are opened"))
+        rules.append(Rule("closed_on", "closed_before_opened", "reject", caught, "is before opened_on"))
     return tuple(rules)
 
 
 def duplicates_of(table: str) -> str:
-    """Return the name of the table of row numbers that repeat a key."""
+    """Return the name of the table with the numbers of the rows that repeat a key."""
     return f"duplicates.{quoted(table)}"
 
 
 def day_rules(layout: Layout, as_of: date) -> tuple[Rule, ...]:
     """Return the rules that hold on a day: what happened cannot have happened after it."""
+    day = as_of.isoformat()
     return tuple(
         Rule(
             c.name,
             "after_as_of",
             "warn",
-            f"coalesce({c.sql} > DATE {literal(as_of.isoformat())}, false)",
-            f"are dated after {as_of.isoformat()}; they are not seen on that day",
+            f"coalesce({c.sql} > DATE {literal(day)}, false)",
+            f"is after {day}; not seen on that day",
         )
         for c in layout.columns
         if c.known.past
     )
 
 
+def code_rules(layout: Layout, known_mcc: Collection[str]) -> tuple[Rule, ...]:
+    """Return the rule that merchant categories are ISO 18245 codes or, where `known_mcc` is given, among these."""
+    column = layout.column("mcc")
+    if column is None or layout.table.name != "merchants":
+        return ()
+    digits = f"regexp_full_match({column.sql}, '[0-9]+')"
+    strange = f"{digits} AND length({column.sql}) <> 4"
+    if known_mcc:
+        strange = f"{column.sql} NOT IN ({', '.join(map(literal, sorted(known_mcc)))})"
+    return (Rule("mcc", "unknown_mcc", "warn", f"coalesce({strange}, false)", "is no merchant category that is known"),)
+
+
+def clean_sql(layout: Layout, rules: Collection[Rule]) -> str:
+    """Return the SELECT of a table's clean view: every column of ours, without the rows that a rule sets aside."""
+    kept = [rule.joins or f"NOT {rule.sql}" for rule in rules if rule.severity == "reject"]
+    where = f" WHERE {' AND '.join(kept)}" if kept else ""
+    return f"SELECT {', '.join(c.sql for c in layout.columns)} FROM typed.{quoted(layout.table.name)}{where}"
+
+
 def _column_rules(column: Read) -> Iterator[Rule]:
-    known, name = column.known, column.name
-    if name == "label":
-        yield Rule(
-            name,
-            "bad_label",
-            "reject",
-            f"coalesce({column.sql} NOT IN (0, 1), true)",
-            "have a label that is not 0 or 1",
-        )
+    if column.name == "label":
+        yield Rule("label", "bad_label", "reject", f"coalesce({column.sql} NOT IN (0, 1), true)", "is not 0 or 1")
         return
-    if column.cast.unreadable is not None:
-        fate = "" if known.if_unreadable == "reject" else "; they count as not known"
-        meaning = f"cannot be read as {_ARTICLE[column.kind]}{fate}"
-        yield Rule(name, "unreadable", known.if_unreadable, column.unreadable, meaning)
-    if known.required:
-        rule, meaning = ("null_key", "have no id") if column.kind == "id" else ("missing_value", "have no value")
-        unreadable = "" if column.cast.unreadable is None else f" AND NOT {column.unreadable}"
-        yield Rule(name, rule, "reject", f"({column.sql} IS NULL{unreadable})", meaning)
+    unreadable = column.cast.unreadable is not None
+    if unreadable:
+        severity = column.known.if_unreadable
+        meaning = f"is not {_ARTICLE[column.kind]}" + ("; counts as not known" if severity == "warn" else "")
+        yield Rule(column.name, "unreadable", severity, column.unreadable, meaning)
+    if column.known.required:
+        name = "null_key" if column.kind == "id" else "missing_value"
+        caught = f"({column.sql} IS NULL{f' AND NOT {column.unreadable}' if unreadable else ''})"
+        yield Rule(column.name, name, "reject", caught, "is missing")
     yield from _range_rules(column)
-    if known.known:
-        caught = f"coalesce({column.sql} NOT IN ({', '.join(map(literal, known.known))}), false)"
+    if column.known.known:
+        caught = f"coalesce({column.sql} NOT IN ({', '.join(map(literal, column.known.known))}), false)"
         yield Rule(
-            name, f"unknown_{name}", "warn", caught, f"say neither {' nor '.join(known.known)} and mean nothing here"
+            column.name, "unknown_word", "warn", caught, f"is not one of {', '.join(column.known.known)}; has no effect"
         )
 
 
@@ -118,35 +145,24 @@ def _range_rules(column: Read) -> Iterator[Rule]:
     if column.kind != "number" or low is None:
         return
     if high is None:
-        name, caught, meaning = f"negative_{column.name}", f"{column.sql} < {low:g}", "are negative"
+        name, caught, meaning = "negative", f"{column.sql} < {low:g}", "is negative"
     else:
         name, caught = "out_of_range", f"{column.sql} NOT BETWEEN {low:g} AND {high:g}"
-        meaning = f"are not between {low:g} and {high:g}"
+        meaning = f"is not between {low:g} and {high:g}"
     yield Rule(column.name, name, column.known.outside, f"coalesce({caught}, false)", meaning)
 
 
 def _reference_rules(layout: Layout, readable: Collection[str]) -> Iterator[Rule]:
-    for refers in _references(layout, readable):
-        name, ids = quoted(refers.column), _ids_of(refers)
-        what = refers.column.removesuffix("_id")
-        meaning = f"name a {what} that is not in {refers.table}"
-        yield Rule(refers.column, f"unknown_{what}", refers.stranger, f"({name} IS NOT NULL AND {name} NOT IN {ids})", meaning)
+    for refers in layout.table.refers:
+        if layout.column(refers.column) is None or refers.table not in readable:
+            continue
+        passing, caught = _look_up(refers)
+        name = f"unknown_{refers.column.removesuffix('_id')}"
+        yield Rule(refers.column, name, refers.stranger, caught, f"is not in {refers.table}", passing)
 
 
-def _references(layout: Layout, readable: Collection[str]) -> Iterator[Reference]:
-    return (r for r in layout.table.refers if layout.column(r.column) is not None and r.table in readable)
-
-
-def _ids_of(refers: Reference) -> str:
-    return f"(SELECT {quoted(refers.column)} FROM {quoted(refers.table)})"
-
-
-def clean_sql(layout: Layout, rules: Collection[Rule], readable: Collection[str]) -> str:
-    """Return the SELECT of a table's clean view: every column of ours, without the rows that a rule sets aside."""
-    strangers = [r for r in _references(layout, readable) if r.stranger == "reject"]
-    names = {r.column for r in strangers}
-    kept = [f"NOT {r.sql}" for r in rules if r.severity == "reject" and not (r.name.startswith("unknown_") and r.column in names)]
-    # IN becomes a semi-join, which is cheap and passes rows on in their order; a negated NOT IN would not.
-    kept += [f"{quoted(r.column)} IN {_ids_of(r)}" for r in strangers]
-    where = f" WHERE {' AND '.join(kept)}" if kept else ""
-    return f"SELECT {', '.join(c.sql for c in layout.columns)} FROM typed.{quoted(layout.table.name)}{where}"
+def _look_up(refers: Reference) -> tuple[str, str]:
+    """SQL for the rows whose id is in the other table, and for those whose id is not (a missing id is neither)."""
+    name = quoted(refers.column)
+    ids = f"(SELECT {name} FROM {quoted(refers.table)})"
+    return f"{name} IN {ids}", f"({name} IS NOT NULL AND {name} NOT IN {ids})"
