@@ -2,8 +2,8 @@
 
 Figures over customers are bootstrapped **by customer**, because a customer's offers are not independent of each other.
 Every figure is a function of sums over customers, so one resample costs one row of a matrix product. Beyond `MAX_UNITS`
-customers they are first dealt at random into that many equal heaps and the heaps are resampled: the cost no longer grows
-with the bank, and the standard error keeps within 1-2 % of the one by customer.
+customers they are first dealt at random into that many equal heaps, and the heaps are resampled: the cost no longer
+grows with the bank, and the standard error keeps within 1-2 % of the one by customer.
 
 Rates and their ratio have closed forms.
 """
@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.intp]
 Statistic = Callable[[Floats], Floats]
 
 MAX_UNITS = 4096
@@ -66,7 +67,7 @@ def bootstrap_mean(values: npt.ArrayLike, *, seed: int, resamples: int = 1000, l
 def bootstrap_means(
     values: npt.ArrayLike, *, seed: int, resamples: int = 1000, level: float = 0.95
 ) -> tuple[Interval, ...]:
-    """Return the mean of each column of `values`, shape (customers, m), all from the same samples as `bootstrap_mean`."""
+    """Return the mean of each column of `values`, shape (customers, m), all from the same bootstrap samples."""
     table = np.asarray(values, dtype=np.float64)
     counts = np.isfinite(table)
     width = table.shape[1]
@@ -111,16 +112,21 @@ def resample(sums: Floats, *, seed: int, resamples: int = 1000) -> Floats:
     """Return the totals of `sums`, shape (customers, m), in each bootstrap sample: shape (resamples, m)."""
     if len(sums) == 0:
         return np.full((resamples, sums.shape[1]), np.nan)
-    units = _deal(sums, seed)
+    units = sums
+    if len(sums) > MAX_UNITS:
+        heap = heaps(len(sums), seed=seed)
+        units = np.stack([np.bincount(heap, weights=column, minlength=MAX_UNITS) for column in sums.T], axis=1)
     return np.asarray(_weights(len(units), resamples, seed) @ units)
 
 
-def _deal(sums: Floats, seed: int) -> Floats:
-    """Sums of at most MAX_UNITS random heaps of customers whose sizes differ by one at most."""
-    if len(sums) <= MAX_UNITS:
-        return sums
-    heap = np.random.default_rng([seed % 2**64, len(sums)]).permutation(len(sums)) % MAX_UNITS
-    return np.stack([np.bincount(heap, weights=column, minlength=MAX_UNITS) for column in sums.T], axis=1)
+def heaps(customers: int, *, seed: int) -> Indices:
+    """Return the heap each customer is dealt to, shape (customers,): one each, or one of `MAX_UNITS` random heaps.
+
+    Sums by heap may be resampled in place of sums by customer. The heaps' sizes differ by one at most.
+    """
+    if customers <= MAX_UNITS:
+        return np.arange(customers)
+    return np.random.default_rng([seed % 2**64, customers]).permutation(customers) % MAX_UNITS
 
 
 @lru_cache(maxsize=2)
@@ -145,15 +151,15 @@ def from_replicates(
     n
         Customers behind the estimate.
     reflect
-        False: the percentiles of the replicates. True: the same mirrored at the estimate ("basic" interval), for figures
-        that noise pushes one way, such as a calibration error (Davison & Hinkley 1997, Bootstrap Methods, 5.2).
+        False: the percentiles of the replicates. True: the same mirrored at the estimate and cut at 0 ("basic"
+        interval, Davison & Hinkley 1997, Bootstrap Methods, 5.2), for errors, which noise can only raise.
     """
     known = replicates[np.isfinite(replicates)]
     if n < 2 or len(known) == 0:
         return Interval(estimate, float("nan"), float("nan"), n)
     low, high = (float(q) for q in np.quantile(known, [(1 - level) / 2, (1 + level) / 2]))
     if reflect:
-        low, high = 2 * estimate - high, 2 * estimate - low
+        low, high = max(2 * estimate - high, 0.0), 2 * estimate - low
     return Interval(estimate, low, high, n)
 
 
@@ -181,9 +187,9 @@ def lift_of_rates(
 ) -> Interval:
     """Return treatment rate ÷ control rate − 1, with the interval of the log of the ratio.
 
-    Katz, Baptista, Azen & Pike (1978), Biometrics 34: ``var log ratio = 1/x₁ − 1/n₁ + 1/x₀ − 1/n₀`` (delta method).
-    Where an arm has no success both arms get half a success and half a failure (Walter 1975, Biometrika 62), so that lift
-    and interval stay finite.
+    Katz, Baptista, Azen & Pike (1978), Biometrics 34: ``var log ratio = 1/x1 - 1/n1 + 1/x0 - 1/n0`` (delta method).
+    Where an arm has no success both arms get half a success and half a failure (Walter 1975, Biometrika 62), so that
+    lift and interval stay finite.
 
     Raises
     ------
@@ -209,7 +215,8 @@ def sample_size_for_lift(base_rate: float, lift: float, *, power: float = 0.8, a
     """Return the customers *per arm* that a two-sided test needs to see a relative lift.
 
     Fleiss, Levin & Paik (2003), Statistical Methods for Rates and Proportions, 3rd ed., 4.2, no continuity correction:
-    ``n = (z₁₋α⸝₂ √(2 p̄ q̄) + z_power √(p₀q₀ + p₁q₁))² / (p₁ − p₀)²``, ``p₁ = p₀ (1 + lift)``, ``p̄`` their mean.
+    ``n = (z_alpha sqrt(2 p q) + z_power sqrt(p0 q0 + p1 q1))**2 / (p1 - p0)**2``, where ``p1 = p0 (1 + lift)``,
+    ``p`` is the mean of both, ``q = 1 - p``, and z_alpha is the normal quantile of ``1 - alpha / 2``.
 
     Raises
     ------

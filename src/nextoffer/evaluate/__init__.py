@@ -1,0 +1,1 @@
+"""Evaluate: decisions and scores against responses. Sees tables and arrays, never a model's inside."""
