@@ -3,8 +3,8 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
-# The first of these that is Python 3.11 or later makes the environment; `make demo PYTHON=/path/to/python` names another.
-PYTHONS := $(PYTHON) python3.11 python3.13 python3.12 python3 python3.14 python
+# The first of these that is Python 3.11 or later makes the environment; `make demo PYTHON=/path/to/python` names one.
+PYTHONS := $(if $(PYTHON),$(PYTHON),python3.11 python3.13 python3.12 python3 python3.14 python)
 PINS := requirements.txt requirements-dev.txt
 PIN := --quiet --upgrade --universal --python-version 3.11 --fork-strategy fewest \
        --no-header --no-annotate --no-emit-index-url
@@ -25,10 +25,9 @@ test: setup-dev ## Run every test and doctest
 	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 lint: setup-dev ## Check format, style, types and who imports whom
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
-	$(BIN)/mypy
-	$(BIN)/lint-imports
+	@failed=; for check in "ruff format --check ." "ruff check ." "mypy" "lint-imports"; do \
+	  echo "-- $$check"; $(BIN)/$$check || failed="$$failed, $$check"; \
+	done; test -z "$$failed" || { echo "lint failed: $${failed#, }" >&2; exit 1; }
 
 format: setup-dev ## Format the code and mend what can be mended
 	$(BIN)/ruff format .
@@ -70,6 +69,6 @@ $(BIN)/python:
 	    exec $$python -m venv --clear $(VENV); \
 	  fi; \
 	done; \
-	echo "error: NextOffer needs Python 3.11 or later with its venv module; none of these is one: $(PYTHONS)." >&2; \
+	echo "error: NextOffer needs Python 3.11 or later with its venv module; tried: $(PYTHONS)." >&2; \
 	echo "       Install one, or name it: make demo PYTHON=/path/to/python" >&2; \
 	exit 1
