@@ -1,0 +1,222 @@
+"""The features of a bank: which there are, given what its tables hold, and what each means in plain words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from nextoffer.features import mcc
+from nextoffer.features.spec import (
+    Aggregate,
+    AnyRow,
+    Attribute,
+    DaysSince,
+    Feature,
+    Formula,
+    Key,
+    Ratio,
+    Source,
+    Top,
+    Value,
+)
+from nextoffer.tables.contract import Kind as TableKind
+from nextoffer.tables.flow import FeatureColumn, Group, Kind, Purpose
+
+WINDOWS = (30, 90, 180)
+"""Days that activity is counted over, besides all history."""
+
+TOPS = 3
+"""How many of a customer's most frequent categories are named."""
+
+_PURPOSES: Mapping[Group, Purpose] = {
+    "profile": "relationship",
+    "activity": "profiling",
+    "channel": "profiling",
+    "salary": "profiling",
+    "spend": "profiling",
+    "holdings": "relationship",
+    "history": "profiling",
+    "risk": "rule",
+}
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """What a bank's tables hold that features are named after, in column order.
+
+    Attributes
+    ----------
+    reads
+        The columns features may be made of, by table; tables that are absent or unusable are not in it.
+    attributes
+        Further columns of customers, and what they hold.
+    channels, categories
+        Transaction channels and spending categories that occur.
+    products
+        Product id and its plain words.
+    """
+
+    reads: Mapping[str, frozenset[str]]
+    attributes: Mapping[str, TableKind]
+    channels: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    products: tuple[tuple[Key, str], ...] = ()
+
+    def has(self, table: str, *columns: str) -> bool:
+        """Whether features may be made of the table and all the columns."""
+        return table in self.reads and set(columns) <= self.reads[table]
+
+
+def features(words: Vocabulary) -> Iterator[Feature]:
+    """Yield every feature, in column order."""
+    own = [*_activity(words), *_channels(words), *_salary(words), *_spend(words), *_holdings(words), *_history(words)]
+    own += _risk(words)
+    yield from _profile(words, taken={f.column.name for f in own})
+    yield from own
+
+
+def _feature(name: str, label: str, group: Group, formula: Formula, **more: object) -> Feature:
+    kind: Kind = "flag" if isinstance(formula, AnyRow) else "category" if isinstance(formula, Top) else "number"
+    given = {"kind": kind, **more}
+    return Feature(FeatureColumn(name, label, group, _PURPOSES[group], **given), formula)  # type: ignore[arg-type]
+
+
+def _per_product(measure: str, product: tuple[Key, str], label: str, group: Group, formula: Formula) -> Feature:
+    key, words = product
+    name = f"{measure}_{key}"
+    return _feature(name, label.format(words), group, formula, measure=measure, product_id=str(key))
+
+
+_LABELS = {
+    "age": "Age",
+    "income": "Income",
+    "segment": "Segment",
+    "city_tier": "City tier",
+    "channel_pref": "Preferred channel",
+    "salary_day": "Day of the month on which salary comes in",
+    "pd": "Probability of default within 12 months",
+    "delinquent": "Behind with payments",
+    "vulnerable": "Marked as vulnerable",
+}
+_KINDS: Mapping[TableKind, Kind] = {"number": "number", "text": "category", "flag": "flag"}
+
+
+def _profile(words: Vocabulary, taken: set[str]) -> Iterator[Feature]:
+    """Columns of customers as they stand, dates as days since; a name that a feature of ours has gets ``profile_`` before it."""
+    for column, kind in words.attributes.items():
+        label = _LABELS.get(column, column.replace("_", " ").strip().capitalize())
+        if kind == "date":
+            formula: Formula = DaysSince(column)
+            name, label = f"days_since_{column}", f"Days since: {label}"
+        else:
+            formula, name = Attribute("customers", column), column
+        yield _feature(
+            f"profile_{name}" if name in taken else name, label, "profile", formula, kind=_KINDS.get(kind, "number")
+        )
+
+
+def _of(rows: Source, function: str, column: str, days: int | None = None, **where: Key) -> Aggregate:
+    ((category),) = where.items() or (None,)
+    return Aggregate(rows, function, column, days, category)  # type: ignore[arg-type]
+
+
+def _activity(words: Vocabulary) -> Iterator[Feature]:
+    if not words.has("transactions"):
+        return
+    number, total = _of("transactions", "count", "amount"), _of("transactions", "sum", "amount")
+    recency = _of("transactions", "min", "spent_ago")
+    yield _feature("txn_recency_days", "Days since the last transaction", "activity", Value(recency))
+    yield _feature("txn_count", "Number of transactions", "activity", Value(number))
+    yield _feature("txn_amount", "Amount spent", "activity", Value(total))
+    yield _feature("txn_amount_mean", "Mean amount of a transaction", "activity", Ratio(total, number))
+    for function, what, label in (("count", "count", "Number of transactions"), ("sum", "amount", "Amount spent")):
+        for days in WINDOWS:
+            aggregate = _of("transactions", function, "amount", days)
+            yield _feature(f"txn_{what}_{days}d", f"{label} in the last {days} days", "activity", Value(aggregate))
+    recent, longer = _of("transactions", "sum", "amount", 30), _of("transactions", "sum", "amount", 180)
+    label = "Spending of the last 30 days against the usual of the last 180"
+    yield _feature("txn_trend", label, "activity", Ratio(recent, longer, 6.0))
+    if words.has("transactions", "direction"):
+        for days in (30, 180):
+            credit = _of("transactions", "sum", "credit", days)
+            label = f"Amount received in the last {days} days"
+            yield _feature(f"txn_credit_amount_{days}d", label, "activity", Value(credit))
+
+
+def _channels(words: Vocabulary) -> Iterator[Feature]:
+    number = _of("transactions", "count", "amount")
+    for channel in words.channels:
+        share = Ratio(_of("transactions", "count", "amount", channel=channel), number)
+        yield _feature(f"channel_share_{channel}", f"Share of transactions by {channel}", "channel", share)
+
+
+def _salary(words: Vocabulary) -> Iterator[Feature]:
+    if not words.has("transactions") or not words.has("customers", "salary_day"):
+        return
+    near = "near_salary_day"
+    share = Ratio(_of("transactions", "sum", near), _of("transactions", "count", near))
+    yield _feature("salary_share", "Share of transactions within 3 days of salary day", "salary", share)
+    if words.has("transactions", "direction"):
+        largest = Value(_of("transactions", "max", "salary", 90))
+        yield _feature("salary_amount", "Largest salary received in the last 90 days", "salary", largest)
+
+
+def _spend(words: Vocabulary) -> Iterator[Feature]:
+    number = _of("transactions", "count", "amount")
+    labels = mcc.labels()
+    for category in words.categories:
+        share = Ratio(_of("transactions", "count", "amount", mcc=category), number)
+        yield _feature(f"mcc_share_{category}", f"Share of transactions on {labels[category]}", "spend", share)
+    for category in words.categories:
+        total = Value(_of("transactions", "sum", "amount", mcc=category))
+        yield _feature(f"mcc_spend_{category}", f"Amount spent on {labels[category]}", "spend", total)
+    known = tuple(_of("transactions", "count", "amount", mcc=c) for c in words.categories if c != mcc.OTHER)
+    for rank, nth in enumerate(("Most", "Second most", "Third most")[: TOPS if known else 0], start=1):
+        yield _feature(f"top_mcc_{rank}", f"{nth} frequent spending category", "spend", Top(rank, known))
+
+
+def _holdings(words: Vocabulary) -> Iterator[Feature]:
+    if not words.has("holdings"):
+        return
+    dated, closes = words.has("holdings", "opened_on"), words.has("holdings", "closed_on")
+    held = _of("holdings", "count", "held")
+    yield _feature("holdings_count", "Number of products held", "holdings", Value(held))
+    if dated:
+        first, last = _of("holdings", "max", "opened_ago"), _of("holdings", "min", "opened_ago")
+        yield _feature("tenure_days", "Days since the first product was opened", "holdings", Value(first))
+        yield _feature("days_since_opened", "Days since the last product was opened", "holdings", Value(last))
+    for product in words.products:
+        holds = AnyRow(_of("holdings", "count", "held", product_id=product[0]))
+        yield _per_product("held", product, "Holds {}", "holdings", holds)
+    for product in words.products if dated else ():
+        times = Value(_of("holdings", "count", "opened_ago", product_id=product[0]))
+        yield _per_product("times_opened", product, "Times that {} was opened", "holdings", times)
+    for product in words.products if closes else ():
+        since = Value(_of("holdings", "min", "closed_ago", product_id=product[0]))
+        yield _per_product("days_since_closed", product, "Days since {} was closed", "holdings", since)
+
+
+def _history(words: Vocabulary) -> Iterator[Feature]:
+    if not words.has("responses"):
+        return
+    offers, accepts = _of("responses", "count", "days_ago"), _of("responses", "count", "accepted_ago")
+    yield _feature("offers_count", "Number of offers made", "history", Value(offers))
+    yield _feature("accepts_count", "Number of offers accepted", "history", Value(accepts))
+    yield _feature("accept_rate", "Share of offers accepted", "history", Ratio(accepts, offers), sign=1)
+    last, taken = _of("responses", "min", "days_ago"), _of("responses", "min", "accepted_ago")
+    yield _feature("days_since_offer", "Days since the last offer", "history", Value(last))
+    yield _feature("days_since_accept", "Days since an offer was last accepted", "history", Value(taken))
+    for measure, function, column, label in (
+        ("offers", "count", "days_ago", "Times that {} was offered"),
+        ("accepts", "count", "accepted_ago", "Times that {} was accepted"),
+        ("days_since_offer", "min", "days_ago", "Days since {} was offered"),
+    ):
+        for product in words.products:
+            value = Value(_of("responses", function, column, product_id=product[0]))
+            yield _per_product(measure, product, label, "history", value)
+
+
+def _risk(words: Vocabulary) -> Iterator[Feature]:
+    for column, kind in (("pd", "number"), ("delinquent", "flag"), ("vulnerable", "flag")):
+        if words.has("risk", column):
+            yield _feature(column, _LABELS[column], "risk", Attribute("risk", column), kind=kind)

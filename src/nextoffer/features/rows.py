@@ -1,0 +1,234 @@
+"""The rows that features aggregate, as SQL trees over the bank's tables.
+
+Each function returns a SELECT of ``customer_id`` and the columns that `spec.ROWS` promises, of the rows that were known when the day
+`as_of` began. Trees hold only what every engine can say; ``:as_of`` is the one parameter. Beside the bank's tables they name three
+relations: ``who`` (the customers at hand, see `nextoffer.features.compile`), and
+
+* ``nextoffer_mcc`` (mcc, category): `nextoffer.features.mcc.table`;
+* ``nextoffer_wanted`` (customer_id): the customers to restrict to, only where a subset is compiled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from sqlglot import exp
+
+from nextoffer.features.mcc import OTHER
+from nextoffer.features.spec import Source
+
+MCC_TABLE = "nextoffer_mcc"
+WANTED_TABLE = "nextoffer_wanted"
+WHO = "who"
+
+MONEY = frozenset({"amount", "credit", "salary"})
+"""Row columns in money. They are whole ten-thousandths of the currency, because sums of whole numbers are exact (up to 2**53, that is
+900 thousand million): the same whatever the order of rows, the number of threads and the engine."""
+
+MONEY_PARTS = 10_000
+
+_CREDIT = ("credit", "Credit", "CREDIT", "cr", "CR", "c", "C")
+_NEAR_DAYS = 3
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What a compiled query is about.
+
+    Attributes
+    ----------
+    reads
+        The bank's columns that may be read, by table.
+    used
+        The row columns that are aggregated; others need not be computed.
+    subset
+        Only the customers of ``nextoffer_wanted``.
+    """
+
+    reads: Mapping[str, frozenset[str]]
+    used: frozenset[str]
+    subset: bool = False
+
+    def has(self, table: str, *columns: str) -> bool:
+        """Whether the table and all the columns may be read."""
+        return table in self.reads and set(columns) <= self.reads[table]
+
+
+def column(name: str, table: str | None = None) -> exp.Column:
+    """Return a reference to a column."""
+    return exp.column(name, table=table, quoted=True)
+
+
+def relation(name: str, alias: str | None = None) -> exp.Table:
+    """Return a reference to a table."""
+    return exp.alias_(exp.to_table(name), alias, table=True) if alias else exp.to_table(name)
+
+
+def as_of() -> exp.Expression:
+    """Return the day features stand for, the query's parameter."""
+    return exp.cast(exp.Placeholder(this="as_of"), "date")
+
+
+def days_ago(day: exp.Expression) -> exp.Expression:
+    """Return whole days from `day` until `as_of`."""
+    return exp.DateDiff(this=as_of(), expression=day, unit=exp.var("DAY"))
+
+
+def when(condition: exp.Expression | None, value: exp.Expression) -> exp.Expression:
+    """Return `value` where the condition holds, else null; `value` itself without a condition."""
+    return value if condition is None else exp.case().when(condition, value)
+
+
+def transactions(scope: Scope) -> exp.Select:
+    """Return one row per transaction.
+
+    ``days_ago``; ``amount``, ``spent_ago`` (its days), ``channel``, ``mcc`` (category) and ``near_salary_day`` (1 or 0) of money spent;
+    ``credit`` and ``salary`` (credit near salary day) of money received, where ``direction`` tells the two apart.
+    """
+    read = (
+        exp.select(column("customer_id", "t"), days_ago(column("date", "t")).as_("days_ago"), _money().as_("money"))
+        .from_(relation("transactions", "t"))
+        .where(column("date", "t") < as_of())
+    )
+    read = _with_channel(read, scope)
+    read = _with_category(read, scope)
+    read = _with_salary_gap(read, scope)
+    credit: exp.Expression | None = None
+    if scope.has("transactions", "direction"):
+        read = read.select(column("direction", "t"))
+        credit = exp.and_(column("direction").is_(exp.null()).not_(), column("direction").isin(*_CREDIT))
+    return _transaction_columns(read, scope, credit)
+
+
+def _money() -> exp.Expression:
+    return exp.func("FLOOR", column("amount", "t") * MONEY_PARTS + exp.Literal.number("0.5"))
+
+
+def _with_channel(read: exp.Select, scope: Scope) -> exp.Select:
+    return read.select(column("channel", "t")) if "channel" in scope.used else read
+
+
+def _with_category(read: exp.Select, scope: Scope) -> exp.Select:
+    """Add ``mcc``: the category of the transaction's own code, else its merchant's, else ``other``."""
+    if "mcc" not in scope.used:
+        return read
+    found: list[exp.Expression] = []
+    if scope.has("transactions", "mcc"):
+        read = read.join(relation(MCC_TABLE, "c"), on=column("mcc", "c").eq(column("mcc", "t")), join_type="left")
+        found.append(column("category", "c"))
+    if scope.has("transactions", "merchant_id") and scope.has("merchants", "merchant_id", "mcc"):
+        merchants = (
+            exp.select(column("merchant_id", "x"), column("category", "y"))
+            .from_(relation("merchants", "x"))
+            .join(relation(MCC_TABLE, "y"), on=column("mcc", "y").eq(column("mcc", "x")))
+        )
+        same = column("merchant_id", "m").eq(column("merchant_id", "t"))
+        read = read.join(merchants.subquery("m"), on=same, join_type="left")
+        found.append(column("category", "m"))
+    return read.select(exp.func("COALESCE", *found, exp.Literal.string(OTHER)).as_("mcc"))
+
+
+def _with_salary_gap(read: exp.Select, scope: Scope) -> exp.Select:
+    """Add ``gap``, the days between the day of month and salary day (at most the month's last day), and ``month_length``."""
+    salary = bool({"near_salary_day", "salary"} & scope.used)
+    if salary or scope.subset:
+        read = read.join(relation(WHO, "w"), on=column("customer_id", "w").eq(column("customer_id", "t")))
+    if not salary:
+        return read
+    length = _day_of_month(exp.LastDay(this=column("date", "t")))
+    pay_day = exp.case().when(column("salary_day", "w") > length, length).else_(column("salary_day", "w"))
+    gap = when(column("salary_day", "w").between(1, 31), exp.func("ABS", _day_of_month(column("date", "t")) - pay_day))
+    return read.select(gap.as_("gap"), length.as_("month_length"))
+
+
+def _day_of_month(day: exp.Expression) -> exp.Expression:
+    return exp.Extract(this=exp.var("DAY"), expression=day)
+
+
+def _transaction_columns(read: exp.Select, scope: Scope, credit: exp.Expression | None) -> exp.Select:
+    spent = None if credit is None else exp.not_(credit)
+    near = exp.or_(column("gap") <= _NEAR_DAYS, column("month_length") - column("gap") <= _NEAR_DAYS)
+    is_near = exp.case().when(near, exp.Literal.number(1)).else_(exp.Literal.number(0))
+    pays_known = column("gap").is_(exp.null()).not_()
+    columns = {
+        "days_ago": column("days_ago"),
+        "amount": when(spent, column("money")),
+        "spent_ago": when(spent, column("days_ago")),
+        "channel": column("channel"),
+        "mcc": column("mcc"),
+        "near_salary_day": when(pays_known if spent is None else exp.and_(spent, pays_known), is_near),
+        "credit": when(credit, column("money")),
+        "salary": when(near if credit is None else exp.and_(credit, near), column("money")),
+    }
+    return _select(columns, scope).from_(read.subquery("read"))
+
+
+def holdings(scope: Scope) -> exp.Select:
+    """Return one row per holding opened before `as_of`: ``product_id``; ``held`` (1 if still held); ``opened_ago``, ``closed_ago``."""
+    opened, closed = scope.has("holdings", "opened_on"), scope.has("holdings", "closed_on")
+    gone = column("closed_on", "t") < as_of()
+    still = exp.or_(column("closed_on", "t").is_(exp.null()), column("closed_on", "t") >= as_of())
+    one = exp.Literal.number(1)
+    columns = {
+        "product_id": column("product_id", "t"),
+        "held": when(still if closed else None, one),
+        "opened_ago": days_ago(column("opened_on", "t")) if opened else exp.null(),
+        "closed_ago": when(gone, days_ago(column("closed_on", "t"))) if closed else exp.null(),
+    }
+    rows = _of_customers(_select(columns, scope, "t"), "holdings", scope)
+    if opened:
+        rows = rows.where(exp.or_(column("opened_on", "t").is_(exp.null()), column("opened_on", "t") < as_of()))
+    return rows
+
+
+def responses(scope: Scope) -> exp.Select:
+    """Return one row per offer made before `as_of`: ``product_id``; ``days_ago``; ``accepted_ago`` if it was accepted before `as_of`."""
+    accepted = column("label", "t").eq(1)
+    accepted_on: exp.Expression = column("offered_on", "t")
+    if scope.has("responses", "responded_on"):
+        responded = column("responded_on", "t")
+        accepted = exp.and_(accepted, exp.or_(responded.is_(exp.null()), responded < as_of()))
+        accepted_on = exp.func("COALESCE", responded, accepted_on)
+    columns = {
+        "product_id": column("product_id", "t"),
+        "days_ago": days_ago(column("offered_on", "t")),
+        "accepted_ago": when(accepted, days_ago(accepted_on)),
+    }
+    return _of_customers(_select(columns, scope, "t"), "responses", scope).where(column("offered_on", "t") < as_of())
+
+
+def _select(columns: Mapping[str, exp.Expression], scope: Scope, table: str | None = None) -> exp.Select:
+    wanted = [value.as_(name) for name, value in columns.items() if name in scope.used]
+    return exp.select(column("customer_id", table), *wanted)
+
+
+def _of_customers(rows: exp.Select, table: str, scope: Scope) -> exp.Select:
+    rows = rows.from_(relation(table, "t"))
+    if not scope.subset:
+        return rows
+    return rows.join(relation(WHO, "w"), on=column("customer_id", "w").eq(column("customer_id", "t")))
+
+
+SOURCES: Mapping[Source, Callable[[Scope], exp.Select]] = {
+    "transactions": transactions,
+    "holdings": holdings,
+    "responses": responses,
+}
+"""The rows of each kind."""
+
+
+def granted(purpose: str) -> exp.Select:
+    """Return ``customer_id`` and ``granted`` (1 or 0) as last recorded by the end of `as_of`, whatever the channel.
+
+    A permission is a rule, not an observation, so one withdrawn today counts today. Of a grant and a refusal on one day the refusal counts.
+    """
+    yes = exp.Max(this=when(column("granted"), column("recorded_on")))
+    no = exp.Max(this=when(exp.not_(column("granted")), column("recorded_on")))
+    last = exp.select(column("customer_id"), yes.as_("yes"), no.as_("no")).from_(relation("consents"))
+    last = last.where(column("purpose").eq(purpose), column("recorded_on") <= as_of()).group_by(column("customer_id"))
+    holds = exp.and_(
+        column("yes").is_(exp.null()).not_(), exp.or_(column("no").is_(exp.null()), column("yes") > column("no"))
+    )
+    is_granted = exp.case().when(holds, exp.Literal.number(1)).else_(exp.Literal.number(0))
+    return exp.select(column("customer_id"), is_granted.as_("granted")).from_(last.subquery("last"))
