@@ -22,7 +22,7 @@ from nextoffer.tables.problem import Problem
 from nextoffer.tables.rules import Rule
 from nextoffer.tables.source import find_sources
 from nextoffer.tables.sql import quoted
-from nextoffer.tables.views import connect, empty_tables, make_views
+from nextoffer.tables.views import connect, make_views
 
 _SQL_ID_TYPES = {"BIGINT": pa.int64(), "VARCHAR": pa.string()}
 
@@ -41,8 +41,8 @@ class Bank:
         How each table that is there is read, by name.
     rules
         What its rows must fulfil, by table.
-    notes
-        What was left aside, and why.
+    remarks
+        What is to be said of its structure: files and columns left aside, likely slips of the pen.
 
     Notes
     -----
@@ -53,7 +53,7 @@ class Bank:
     config: BankConfig
     layouts: Mapping[str, Layout]
     rules: Mapping[str, tuple[Rule, ...]]
-    notes: tuple[str, ...]
+    remarks: tuple[Problem, ...]
     _id_types: Mapping[str, str] = field(repr=False)
     _connection: duckdb.DuckDBPyConnection = field(repr=False, compare=False)
 
@@ -76,6 +76,11 @@ class Bank:
     def name(self) -> str:
         """The bank's name, by bank.toml or else by its folder."""
         return self.config.name or self.path.name
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """The remarks, as sentences."""
+        return tuple(str(remark) for remark in self.remarks)
 
     @property
     def tables(self) -> tuple[str, ...]:
@@ -154,10 +159,10 @@ def survey(where: str | Path) -> tuple[Bank, list[Problem]]:
         problems += wrong
         if not any(p.table == one.table.name and p.severity == "fatal" for p in problems):
             layouts[one.table.name] = layout
-    rules = make_views(con, layouts)
-    problems += empty_tables(con, layouts)
-    notes = tuple(str(p) for p in problems if p.severity == "warn")
-    return Bank(folder, config, layouts, rules, notes, id_types, con), problems
+    rules, empty = make_views(con, layouts)
+    problems += empty
+    remarks = tuple(p for p in problems if p.severity == "warn")
+    return Bank(folder, config, layouts, rules, remarks, id_types, con), problems
 
 
 def _open(where: Path) -> tuple[Path, BankConfig]:

@@ -22,6 +22,9 @@ KEEP_REJECTS = ", store_rejects = true, rejects_limit = 100000"
 """Options that make DuckDB remember the lines it skips, up to so many in a file."""
 
 
+SAY_ENCODING = 'say which encoding it is in bank.toml (encoding = "latin-1")'
+
+
 class Header(NamedTuple):
     """The names in a CSV's first line, made unique, and the delimiter between them."""
 
@@ -67,7 +70,10 @@ def read_header(file: Path, said: TableConfig) -> Header:
     try:
         with _open(file, said.encoding) as text:
             first = text.readline()
-    except (OSError, UnicodeError, EOFError) as error:
+    except UnicodeError as error:
+        encoding = said.encoding or "utf-8"
+        raise BankError(f"{file.name} is not {encoding}; {SAY_ENCODING}") from error
+    except (OSError, EOFError) as error:
         raise BankError(f"{file.name} cannot be read: {error}") from error
     if not first.strip():
         raise BankError(f"{file.name} is empty; it has not even a header")

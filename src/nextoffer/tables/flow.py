@@ -159,10 +159,25 @@ class Scores(Protocol):
         float32 (P, F): the mean contribution of each feature over the training customers, per product.
     """
 
-    log_odds: npt.NDArray[np.float32]
-    features: tuple[str, ...]
-    intercept: npt.NDArray[np.float32]
-    average: npt.NDArray[np.float32]
+    @property
+    def log_odds(self) -> npt.NDArray[np.float32]:
+        """See above."""
+        ...
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """See above."""
+        ...
+
+    @property
+    def intercept(self) -> npt.NDArray[np.float32]:
+        """See above."""
+        ...
+
+    @property
+    def average(self) -> npt.NDArray[np.float32]:
+        """See above."""
+        ...
 
     def contributions(self, rows: Indices, cols: Indices) -> npt.NDArray[np.float32]:
         """Return float32 (m, F): what each feature adds to the log-odds of the m pairs (rows[i], cols[i])."""

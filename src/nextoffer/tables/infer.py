@@ -7,7 +7,7 @@ import duckdb
 from nextoffer.tables.cast import MISSING, is_whole_id
 from nextoffer.tables.contract import HOME_OF_ID, Kind
 from nextoffer.tables.layout import Described
-from nextoffer.tables.sql import literal, quoted
+from nextoffer.tables.sql import literal, quoted, reading
 
 
 def infer(con: duckdb.DuckDBPyConnection, described: Described) -> tuple[dict[str, Kind], dict[str, str]]:
@@ -25,7 +25,8 @@ def infer(con: duckdb.DuckDBPyConnection, described: Described) -> tuple[dict[st
     asked = [_all_whole(_stored(described, n)) for n in ids]
     for name in open_:
         asked += [_all_flags(_stored(described, name)), _all_numbers(_stored(described, name))]
-    (row,) = con.execute(f"SELECT {', '.join(asked)} FROM {described.source.sql}").fetchall()
+    with reading(described.source.origin):
+        (row,) = con.execute(f"SELECT {', '.join(asked)} FROM {described.source.sql}").fetchall()
     answers = [bool(answer) for answer in row]
     kinds = {n: _kind(*answers[i : i + 2]) for n, i in zip(open_, range(len(ids), len(answers), 2), strict=True)}
     return kinds, {n: "BIGINT" if whole else "VARCHAR" for n, whole in zip(ids, answers, strict=False)}

@@ -14,7 +14,7 @@ from nextoffer.tables.config import BankConfig
 from nextoffer.tables.contract import HOME_OF_ID, TABLES, Column, Kind, Table
 from nextoffer.tables.problem import Problem, fatal, warning
 from nextoffer.tables.source import Source
-from nextoffer.tables.sql import quoted
+from nextoffer.tables.sql import complaint, quoted
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def describe(
     try:
         relation = con.sql(f"FROM {source.sql}")
     except duckdb.Error as error:
-        message = f"{source.origin} cannot be read: {str(error).splitlines()[0]}"
+        message = f"{source.origin} cannot be read: {complaint(error)}"
         return None, [fatal(table.name, None, "unreadable_file", message)]
     stored = [Stored(n, str(t), t.id) for n, t in zip(relation.columns, relation.types, strict=True)]
     renames = {_spelling(ours): theirs for ours, theirs in config.of(table.name).columns.items()}
@@ -222,7 +222,8 @@ def _in_contract_order(described: Described) -> list[tuple[str, Stored]]:
 def _remark(name: str, described: Described) -> list[Problem]:
     """What is to be said of a column that the contract does not know."""
     table = described.table
-    absent = [c.name for c in table.columns if c.name not in described.columns and c.name not in described.excluded]
+    taken = (*described.columns, *described.excluded)
+    absent = [c.name for c in table.columns if c.name not in taken and not c.required]
     if not table.open:
         message = f"not in the contract, ignored{did_you_mean(name, absent)}"
         return [warning(table.name, name, "unknown_column", message)]

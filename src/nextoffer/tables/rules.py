@@ -33,6 +33,8 @@ class Rule:
     joins
         For a rule that looks an id up elsewhere: SQL that is true for the rows that pass. It runs as a semi-join, which
         streams and keeps the rows' order; a negated ``NOT IN`` does not.
+    beside
+        Further columns that one must see to understand it.
     """
 
     column: str
@@ -41,6 +43,12 @@ class Rule:
     sql: str
     meaning: str
     joins: str | None = None
+    beside: tuple[str, ...] = ()
+
+    @property
+    def shows(self) -> tuple[str, ...]:
+        """The columns that show what is wrong."""
+        return (self.column, *self.beside)
 
     @property
     def code(self) -> str:
@@ -72,7 +80,10 @@ def rules_of(layout: Layout, readable: Collection[str], *, duplicates: bool) -> 
     rules += _reference_rules(layout, readable)
     if layout.column("opened_on") and layout.column("closed_on"):
         caught = "coalesce(closed_on < opened_on, false)"
-        rules.append(Rule("closed_on", "closed_before_opened", "reject", caught, "is before opened_on"))
+        meaning = "is before opened_on"
+        rules.append(
+            Rule("closed_on", "closed_before_opened", "reject", caught, meaning, beside=("opened_on",)),
+        )
     return tuple(rules)
 
 
@@ -158,7 +169,9 @@ def _reference_rules(layout: Layout, readable: Collection[str]) -> Iterator[Rule
             continue
         passing, caught = _look_up(refers)
         name = f"unknown_{refers.column.removesuffix('_id')}"
-        yield Rule(refers.column, name, refers.stranger, caught, f"is not in {refers.table}", passing)
+        yield Rule(
+            refers.column, name, refers.stranger, caught, f"is not in {refers.table}, or is set aside there", passing
+        )
 
 
 def _look_up(refers: Reference) -> tuple[str, str]:

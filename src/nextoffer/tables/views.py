@@ -12,7 +12,7 @@ from nextoffer.tables.config import FILE_NAME, BankConfig
 from nextoffer.tables.layout import Layout
 from nextoffer.tables.problem import Problem, fatal
 from nextoffer.tables.rules import Rule, clean_sql, duplicates_of, rules_of
-from nextoffer.tables.sql import literal, quoted
+from nextoffer.tables.sql import literal, quoted, reading
 
 
 def connect(folder: Path, config: BankConfig) -> duckdb.DuckDBPyConnection:
@@ -37,16 +37,31 @@ def connect(folder: Path, config: BankConfig) -> duckdb.DuckDBPyConnection:
     return con
 
 
-def make_views(con: duckdb.DuckDBPyConnection, layouts: Mapping[str, Layout]) -> dict[str, tuple[Rule, ...]]:
-    """Make both views of every table, those that others refer to first; return the rules by table."""
+def make_views(
+    con: duckdb.DuckDBPyConnection, layouts: Mapping[str, Layout]
+) -> tuple[dict[str, tuple[Rule, ...]], list[Problem]]:
+    """Make both views of every table, those that others refer to first.
+
+    Returns
+    -------
+    The rules by table; and a problem for each required table that others refer to and that has no usable row.
+
+    Raises
+    ------
+    BankError
+        A file turns out to be damaged.
+    """
     made: dict[str, tuple[Rule, ...]] = {}
+    problems: dict[str, Problem] = {}
     for name in sorted(layouts, key=lambda t: len(layouts[t].table.refers)):
         layout = layouts[name]
-        con.execute(f"CREATE VIEW typed.{quoted(name)} AS {layout.typed_sql(layout.source.sql)}")
-        repeated = _note_duplicates(con, layout)
-        made[name] = rules_of(layout, tuple(made), duplicates=repeated)
-        con.execute(f"CREATE VIEW {quoted(name)} AS {clean_sql(layout, made[name])}")
-    return {name: made[name] for name in layouts}
+        with reading(layout.source.origin):
+            con.execute(f"CREATE VIEW typed.{quoted(name)} AS {layout.typed_sql(layout.source.sql)}")
+            repeated = _note_duplicates(con, layout)
+            made[name] = rules_of(layout, [t for t in made if t not in problems], duplicates=repeated)
+            con.execute(f"CREATE VIEW {quoted(name)} AS {clean_sql(layout, made[name])}")
+            problems |= _if_empty(con, layout)
+    return {name: made[name] for name in layouts}, list(problems.values())
 
 
 def _note_duplicates(con: duckdb.DuckDBPyConnection, layout: Layout) -> bool:
@@ -64,12 +79,11 @@ def _note_duplicates(con: duckdb.DuckDBPyConnection, layout: Layout) -> bool:
     return bool(repeated)
 
 
-def empty_tables(con: duckdb.DuckDBPyConnection, layouts: Mapping[str, Layout]) -> list[Problem]:
-    """Return a problem for customers or products without a single usable row."""
-    problems = []
-    for name in ("customers", "products"):
-        if name in layouts and not con.execute(f"SELECT 1 FROM {quoted(name)} LIMIT 1").fetchall():
-            ((stored,),) = con.execute(f"SELECT count(*) FROM typed.{quoted(name)}").fetchall()
-            found = f"has no usable row among its {stored:,}" if stored else "is empty"
-            problems.append(fatal(name, None, "empty_table", f"{found}; at least one row is needed"))
-    return problems
+def _if_empty(con: duckdb.DuckDBPyConnection, layout: Layout) -> dict[str, Problem]:
+    name = layout.table.name
+    needed = layout.table.required and layout.table.key is not None
+    if not needed or con.execute(f"SELECT 1 FROM {quoted(name)} LIMIT 1").fetchall():
+        return {}
+    ((stored,),) = con.execute(f"SELECT count(*) FROM typed.{quoted(name)}").fetchall()
+    found = f"has no usable row among its {stored:,}" if stored else "is empty"
+    return {name: fatal(name, None, "empty_table", f"{found}; at least one row is needed")}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -29,7 +28,7 @@ class _Writer(Protocol):
 
 @contextlib.contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`, and rename it to `path` at the end; on an error, leave `path` as it was.
+    """Give a temporary path beside `path` and rename it at the end; on an error, leave `path` as it was.
 
     Missing folders are made. The temporary path has the same ending.
 
@@ -45,7 +44,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     temporary = path.with_name(f".{uuid.uuid4().hex[:12]}.{path.name}")
     try:
         yield temporary
-        os.replace(temporary, path)
+        temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -53,7 +52,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 def write_table(data: pa.Table | pa.RecordBatchReader, path: str | Path) -> int:
     """Write a table, or batches as they come, to a ``.parquet`` or ``.csv`` file; return the number of rows.
 
-    Lists of texts are joined by `` | `` in CSV. The file appears when it is whole. Memory does not grow with the rows of a reader.
+    Lists of texts are joined by `` | `` in CSV. The file appears when it is whole. Memory does not grow with a reader's
+    rows.
 
     Raises
     ------
