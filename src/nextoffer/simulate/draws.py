@@ -1,4 +1,4 @@
-"""Keyed draws of the shapes the worlds need: whole numbers, categories, coins."""
+"""Keyed draws of the shapes the worlds need: whole numbers, categories, positions within groups."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from nextoffer.keyed import Ids, uniform
 
 Floats = npt.NDArray[np.float64]
 Whole = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+Names = npt.NDArray[np.str_]
 
 
 def whole(seed: int, purpose: str, ids: Ids, *, low: int, high: int) -> Whole:
@@ -35,8 +38,17 @@ def category(seed: int, purpose: str, ids: Ids, shares: Sequence[float] | Floats
     cumulative = np.cumsum(np.asarray(shares, dtype=np.float64), axis=-1)
     u = uniform(seed, purpose, ids) * cumulative[..., -1]
     if cumulative.ndim == 1:
-        return np.searchsorted(cumulative[:-1], u, side="right")
+        return np.searchsorted(cumulative[:-1], u, side="right").astype(np.int64)
     return np.asarray((u[:, None] >= cumulative[:, :-1]).sum(axis=1), dtype=np.int64)
+
+
+def named(indices: Whole, names: Sequence[str]) -> pa.Array:
+    """Return the name of each index, as text.
+
+    >>> named(np.array([1, 0, 1]), ("no", "yes")).to_pylist()
+    ['yes', 'no', 'yes']
+    """
+    return pa.array(names, type=pa.string()).take(pa.array(indices))
 
 
 def within(groups: Whole) -> Whole:

@@ -17,6 +17,11 @@ import pyarrow.parquet as pq
 from nextoffer.errors import BankError
 
 Progress = Callable[[int, int], None]
+"""Called with (steps done, all steps)."""
+
+
+def silent(done: int, total: int) -> None:
+    """Report no progress."""
 
 
 class TableFolder:
@@ -45,7 +50,9 @@ class TableFolder:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         for writer in self._writers.values():
             writer.close()
 
