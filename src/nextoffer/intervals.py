@@ -157,7 +157,9 @@ def from_replicates(
     known = replicates[np.isfinite(replicates)]
     if n < 2 or len(known) == 0:
         return Interval(estimate, float("nan"), float("nan"), n)
-    low, high = (float(q) for q in np.quantile(known, [(1 - level) / 2, (1 + level) / 2]))
+    # the linear quantiles of np.quantile, which takes twenty times as long for so short an array
+    places = np.array([(1 - level) / 2, (1 + level) / 2]) * (len(known) - 1)
+    low, high = (float(q) for q in np.interp(places, np.arange(len(known)), np.sort(known)))
     if reflect:
         low, high = max(2 * estimate - high, 0.0), 2 * estimate - low
     return Interval(estimate, low, high, n)

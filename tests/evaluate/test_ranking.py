@@ -61,7 +61,7 @@ OF_ONE_ORDER = {
     "mrr": reciprocal_rank,
 }
 
-pairs = st.lists(st.tuples(st.sampled_from([0.1, 0.5, 0.9]), st.integers(0, 1)), min_size=1, max_size=6)
+pairs = st.lists(st.tuples(st.sampled_from([0.1, 0.5, 0.9]), st.integers(0, 1)), min_size=1, max_size=5)
 cutoffs = st.integers(1, 8)
 
 

@@ -6,7 +6,7 @@ with the same draws, so differences and ratios of figures compare customer by cu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,8 @@ from nextoffer.intervals import Interval, from_replicates, heaps, resample
 
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]
+
+_MAX_COLUMNS = 512
 
 
 @dataclass(frozen=True)
@@ -133,8 +135,25 @@ def intervals(
 
     Figures must stem from the same `Units`.
     """
-    out = []
-    for figure in figures:
-        replicates = figure.statistic(resample(figure.sums, seed=seed, resamples=resamples))
-        out.append(from_replicates(figure.estimate, replicates, figure.n, level=level, reflect=figure.reflect))
+    out: list[Interval] = []
+    for batch in _batches(figures):
+        widths = [figure.sums.shape[1] for figure in batch]
+        totals = resample(np.hstack([figure.sums for figure in batch]), seed=seed, resamples=resamples)
+        parts = np.split(totals, np.cumsum(widths)[:-1], axis=1)
+        out += [
+            from_replicates(f.estimate, f.statistic(part), f.n, level=level, reflect=f.reflect)
+            for f, part in zip(batch, parts, strict=True)
+        ]
     return tuple(out)
+
+
+def _batches(figures: Sequence[Figure]) -> Iterator[list[Figure]]:
+    """Figures to resample in one matrix product: as many as keep it small."""
+    batch: list[Figure] = []
+    for figure in figures:
+        if batch and sum(f.sums.shape[1] for f in batch) + figure.sums.shape[1] > _MAX_COLUMNS:
+            yield batch
+            batch = []
+        batch.append(figure)
+    if batch:
+        yield batch
