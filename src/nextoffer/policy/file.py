@@ -1,0 +1,111 @@
+"""The policy file: every key has a default, every mistake a message, and the content an id."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from nextoffer.policy import toml
+from nextoffer.policy.catalogue import Catalogue, OwnReasons
+
+_Count = Annotated[int, Field(ge=0)]
+_Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
+
+
+class Consent(_Section):
+    """What the customer must have agreed to."""
+
+    marketing: bool = True
+
+
+class Eligibility(_Section):
+    """Who may have which product at all."""
+
+    active_only: bool = True
+    upgrades: bool = False
+    min_income_factor: Annotated[float, Field(ge=0)] = 0.8
+
+
+class Contact(_Section):
+    """How often a customer may be offered something."""
+
+    cap: _Count = 3
+    window_days: Annotated[int, Field(ge=1)] = 7
+
+
+class Arbitration(_Section):
+    """Which of the allowed offers are made."""
+
+    cutoff: _Share = 0.0
+    top_n: Annotated[int, Field(ge=1)] = 5
+
+
+class ReasonLimits(_Section):
+    """How many reasons an offer gets, and how much each must matter."""
+
+    max: _Count = 3
+    min_share: _Share = 0.05
+    min_log_odds: Annotated[float, Field(ge=0)] = 0.01
+
+
+class Policy(_Section, OwnReasons):
+    """What the bank allows; `Policy()` is the reference's policy, key by key that of ``default.toml``.
+
+    Attributes
+    ----------
+    seed
+        Orders offers of equal score.
+    consent, eligibility, contact, arbitration
+        The rules, by the stage at which they stop an offer.
+    reasons
+        How many reasons an offer gets.
+    reason
+        The bank's own reasons; see `Catalogue`.
+
+    >>> Policy().arbitration.top_n
+    5
+    >>> Policy(arbitration=Arbitration(top_n=1)).policy_id == Policy().policy_id
+    False
+    """
+
+    seed: int = 7
+    consent: Consent = Consent()
+    eligibility: Eligibility = Eligibility()
+    contact: Contact = Contact()
+    arbitration: Arbitration = Arbitration()
+    reasons: ReasonLimits = ReasonLimits()
+
+    @classmethod
+    def read(cls, path: str | Path | None = None) -> Policy:
+        """Return the policy of a TOML file, or the reference's.
+
+        Raises
+        ------
+        PolicyError
+            The file cannot be read, is not TOML, or holds unknown keys or wrong values; all of them are named.
+        """
+        if path is None:
+            return toml.parse(toml.packaged("default.toml"), cls, where="default.toml")
+        return toml.parse(toml.read_text(path), cls, where=str(path))
+
+    def to_toml(self) -> str:
+        """Return the content as TOML in one canonical form: equal policies give equal text, and read back equal."""
+        return toml.dump(self.model_dump(exclude_none=True))
+
+    @cached_property
+    def policy_id(self) -> str:
+        """First 12 hexadecimal digits of the SHA-256 of `to_toml`."""
+        return sha256(self.to_toml().encode()).hexdigest()[:12]
+
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        """The package's reasons, overridden and extended by the policy's own."""
+        return Catalogue.packaged().with_own(self.reason)

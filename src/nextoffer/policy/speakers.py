@@ -1,0 +1,160 @@
+"""Fits the reason catalogue to a bank: which reasons can be given there, for which features, on which typed fact."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+from nextoffer.errors import PolicyError, did_you_mean
+from nextoffer.policy.batch import Batch, Pairs
+from nextoffer.policy.catalogue import EACH_NAMES, Catalogue, Reason, Side
+from nextoffer.policy.expression import Expression, parsed
+from nextoffer.policy.logic import Columns, Mask, Values
+from nextoffer.policy.stats import FeatureStat, FeatureStats, pair_label
+from nextoffer.tables.flow import Indices, Kind
+
+_YARDSTICKS = {"low": "q25", "typical": "median", "high": "q75"}
+
+
+class Vocabulary(NamedTuple):
+    """The features that contribute, and kind and label of every column that can be named."""
+
+    features: tuple[str, ...]
+    kinds: tuple[tuple[str, Kind], ...]
+    labels: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Speaker:
+    """A reason fitted to a bank.
+
+    Attributes
+    ----------
+    code
+        The reason's, with the feature where the reason is given for each.
+    reason, fact
+        What is said, and on which condition.
+    members
+        Positions in `Scores.features` of what it speaks for.
+    feature, label
+        Name and plain words of the single feature where the reason is given for each.
+    yardsticks
+        What is low, typical and high, under the names the fact and texts use.
+    """
+
+    code: str
+    reason: Reason
+    fact: Expression
+    members: tuple[int, ...]
+    feature: str | None
+    label: str
+    yardsticks: Columns
+
+    def holds(self, pairs: Pairs, at: Indices) -> Mask:
+        """Return for which of the pairs `at` the fact is known to be true."""
+        columns = {name: self.column(name, pairs, at) for name in self.fact.names}
+        return np.broadcast_to(self.fact.holds(columns), at.shape)
+
+    def column(self, name: str, pairs: Pairs, at: Indices) -> Values:
+        """Return what `name` means in this reason's fact and texts, for the pairs `at`."""
+        if name in self.yardsticks:
+            return self.yardsticks[name]
+        return pairs.column(self.feature if name == "value" and self.feature else name, at)
+
+
+def speakers(catalogue: Catalogue, batch: Batch, side: Side) -> tuple[Speaker, ...]:
+    """Return the reasons of one side that can be given for this batch, in order of precedence.
+
+    Raises
+    ------
+    PolicyError
+        A reason of the bank's own names columns that are not there, or compares what cannot be compared.
+    """
+    labels = tuple((column.name, column.label) for column in batch.features.columns)
+    return _fitted(catalogue, Vocabulary(tuple(batch.scores.features), tuple(batch.kinds.items()), labels))[side]
+
+
+@lru_cache(maxsize=32)
+def _fitted(catalogue: Catalogue, vocabulary: Vocabulary) -> Mapping[Side, tuple[Speaker, ...]]:
+    fitted: dict[Side, list[Speaker]] = {"for": [], "against": []}
+    problems: list[str] = []
+    kinds = dict(vocabulary.kinds)
+    named = _with_yardsticks(kinds)
+    for reason in catalogue.reasons:
+        try:
+            fitted[reason.side] += _fit(reason, catalogue.stats, vocabulary, named)
+        except PolicyError as error:
+            problems += [f"reason {reason.code}: {p}" for p in error.problems if reason.code in catalogue.own]
+        if reason.code in catalogue.own:
+            problems += _strangers(reason, [*kinds, *vocabulary.features])
+    if problems:
+        raise PolicyError(problems)
+    return {side: tuple(given) for side, given in fitted.items()}
+
+
+def _fit(reason: Reason, stats: FeatureStats, vocabulary: Vocabulary, named: Mapping[str, Kind]) -> list[Speaker]:
+    """Return the reason once, or once for each feature; not at all where none of its features contributes."""
+    fact = parsed(reason.fact)
+    position = {name: i for i, name in enumerate(vocabulary.features)}
+    members = reason.members(vocabulary.features)
+    if reason.each is None:
+        typed = fact.typed(named)
+        together = tuple(position[name] for name in members)
+        yardsticks = _yardsticks(fact.names, stats)
+        return [Speaker(reason.code, reason, typed, together, None, "", yardsticks)] if members else []
+    typed = fact.typed({**named, **dict.fromkeys(EACH_NAMES, reason.each)})
+    labels = dict(vocabulary.labels)
+    alone = [name for name in members if named.get(name) == reason.each]
+    own = [*_YARDSTICKS, *fact.names]
+    return [
+        Speaker(
+            f"{reason.code}:{name}",
+            reason,
+            typed,
+            (position[name],),
+            name,
+            _label(name, labels),
+            _yardsticks(own, stats, name),
+        )
+        for name in alone
+    ]
+
+
+def _with_yardsticks(kinds: Mapping[str, Kind]) -> dict[str, Kind]:
+    """Return `kinds` with ``low.income``, ``typical.income`` and ``high.income`` for every column."""
+    return {**kinds, **{f"{yardstick}.{name}": kind for yardstick in _YARDSTICKS for name, kind in kinds.items()}}
+
+
+def _strangers(reason: Reason, names: list[str]) -> list[str]:
+    """Name the features a bank's reason speaks for that do not exist, globs aside."""
+    exact = [name for name in reason.speaks_for if not set(name) & set("*?[")]
+    return [
+        f"reason {reason.code}: speaks_for names no known feature: '{name}'{did_you_mean(name, names)}"
+        for name in exact
+        if name not in names
+    ]
+
+
+def _label(name: str, labels: Mapping[str, str]) -> str:
+    return labels.get(name) or pair_label(name.rpartition(".")[2])
+
+
+def _yardsticks(names: Iterable[str], stats: FeatureStats, feature: str = "") -> Columns:
+    """Return those of `names` that are yardsticks: ``high.income``, or ``high`` alone of `feature`."""
+    split = {name: name.partition(".") for name in names}
+    return {
+        name: _yardstick(stats.get(of or feature), yardstick)
+        for name, (yardstick, _, of) in split.items()
+        if yardstick in _YARDSTICKS and (of or feature)
+    }
+
+
+def _yardstick(stat: FeatureStat | None, name: str) -> Values:
+    if stat is None or stat.kind != "category":
+        number = getattr(stat, _YARDSTICKS[name], None)
+        return np.array(np.nan if number is None else number)
+    return np.array(stat.mode if name == "typical" else None, dtype=object)

@@ -1,0 +1,72 @@
+"""Puts chosen reasons into words, once for each distinct text rather than for each offer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from nextoffer.policy.batch import Pairs
+from nextoffer.policy.catalogue import PLACEHOLDER, Audience
+from nextoffer.policy.logic import Values
+from nextoffer.policy.speakers import Speaker
+from nextoffer.tables.flow import Floats, Indices
+
+
+def worded(speaker: Speaker, pairs: Pairs, at: Indices, audience: Audience) -> tuple[list[str], Indices]:
+    """Return the distinct texts of one reason for the pairs `at`, and which of them each pair gets."""
+    template = (speaker.reason.text(audience) or "").replace("{label}", speaker.label)
+    names = list(dict.fromkeys(PLACEHOLDER.findall(template)))
+    if not names:
+        return [template], np.zeros(len(at), dtype=np.intp)
+    distinct = np.zeros(len(at), dtype=np.intp)
+    insertions = []
+    for name in names:
+        texts, which = _texts(speaker, pairs, at, name)
+        insertions.append((name, texts, which))
+        distinct = distinct * len(texts) + which
+    _, first, text_of = np.unique(distinct, return_index=True, return_inverse=True)
+    words = [_filled(template, {name: texts[which[i]] for name, texts, which in insertions}) for i in first]
+    return words, text_of
+
+
+def number(value: float) -> str:
+    """Return a number as people read it: four significant digits, whole from 1,000.
+
+    >>> number(12345.6), number(4.25), number(3.0), number(float("nan"))
+    ('12,346', '4.25', '3', 'not known')
+    """
+    if np.isnan(value):
+        return "not known"
+    return f"{value:,.0f}" if abs(value) >= 1000 or value == round(value) else f"{value:.4g}"
+
+
+def _texts(speaker: Speaker, pairs: Pairs, at: Indices, name: str) -> tuple[list[str], Indices]:
+    """Return the distinct texts a placeholder stands for, and which of them each pair gets."""
+    if name == "product_name":
+        return pairs.batch.product_names, pairs.cols[at]
+    values = np.broadcast_to(speaker.column(name, pairs, at), at.shape)
+    if values.dtype == object:
+        return _distinct(values)
+    rounded, which = np.unique(_rounded(values), return_inverse=True)
+    return [number(value) for value in rounded], which
+
+
+def _distinct(values: Values) -> tuple[list[str], npt.NDArray[Any]]:
+    encoded = pa.array(values, type=pa.string()).fill_null("not known").dictionary_encode()
+    return encoded.dictionary.to_pylist(), np.asarray(encoded.indices.to_numpy(), dtype=np.intp)
+
+
+def _rounded(values: Values) -> Floats:
+    """Round as `number` does, so that few distinct texts need to be written."""
+    magnitude = np.abs(np.asarray(values, dtype=np.float64))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        scale = 10.0 ** np.clip(3 - np.floor(np.log10(magnitude)), 0, 300)
+        rounded = np.round(values * scale) / scale
+    return np.asarray(np.where(np.isfinite(rounded), rounded, values), dtype=np.float64)
+
+
+def _filled(template: str, insertions: dict[str, str]) -> str:
+    return PLACEHOLDER.sub(lambda found: insertions[found.group(1)], template)
