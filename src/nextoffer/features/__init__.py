@@ -5,6 +5,7 @@
 
 from nextoffer.features.build import build, stream
 from nextoffer.features.discover import discover
+from nextoffer.features.facts import rule_facts
 from nextoffer.features.spec import FeatureSpec
 
-__all__ = ["FeatureSpec", "build", "discover", "stream"]
+__all__ = ["FeatureSpec", "build", "discover", "rule_facts", "stream"]

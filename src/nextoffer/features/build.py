@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import date
 
 import duckdb
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from nextoffer.errors import FeatureError, did_you_mean
 from nextoffer.features import mcc
 from nextoffer.features.compile import compile_sql
+from nextoffer.features.duck import connect, run
+from nextoffer.features.ids import Ids, as_ids, one_array
 from nextoffer.features.rows import MCC_TABLE, WANTED_TABLE
 from nextoffer.features.spec import FeatureSpec
 from nextoffer.tables.bank import Bank
 from nextoffer.tables.flow import FeatureTable, Kind
-
-Customers = Sequence[int] | Sequence[str] | npt.NDArray[np.generic] | pa.Array | pa.ChunkedArray
 
 SLAB = 262_144
 """Customers aggregated by one query of a stream: what bounds its memory."""
@@ -27,7 +25,7 @@ SLAB = 262_144
 _TYPES: dict[Kind, pa.DataType] = {"number": pa.float64(), "category": pa.string(), "flag": pa.bool_()}
 
 
-def build(spec: FeatureSpec, bank: Bank, as_of: date, *, customers: Customers | None = None) -> FeatureTable:
+def build(spec: FeatureSpec, bank: Bank, as_of: date, *, customers: Ids | None = None) -> FeatureTable:
     """Return the features of `spec`, one row per customer.
 
     Parameters
@@ -47,12 +45,12 @@ def build(spec: FeatureSpec, bank: Bank, as_of: date, *, customers: Customers | 
         A customer is not in the bank, or the bank lacks a table or column that the features are made of.
     """
     query = _Query(spec, bank, as_of)
-    ids = query.all_customers() if customers is None else query.as_ids(customers)
+    ids = query.all_customers() if customers is None else as_ids(bank, "customer_id", customers)
     return query.rows(ids, subset=customers is not None)
 
 
 def stream(
-    spec: FeatureSpec, bank: Bank, as_of: date, *, chunk: int = 65_536, customers: Customers | None = None
+    spec: FeatureSpec, bank: Bank, as_of: date, *, chunk: int = 65_536, customers: Ids | None = None
 ) -> Iterator[FeatureTable]:
     """Yield the rows of `build` by rising customer id, `chunk` at a time; values do not depend on `chunk`.
 
@@ -66,7 +64,7 @@ def stream(
     if chunk < 1:
         raise FeatureError(f"a chunk of {chunk} rows; it must have at least one")
     query = _Query(spec, bank, as_of)
-    ids = query.all_customers() if customers is None else pc.unique(query.as_ids(customers)).sort()
+    ids = query.all_customers() if customers is None else pc.unique(as_ids(bank, "customer_id", customers)).sort()
     slab = chunk * max(1, SLAB // chunk)
     whole = customers is None and len(ids) <= slab
     for start in range(0, len(ids), slab):
@@ -81,7 +79,7 @@ class _Query:
     def __init__(self, spec: FeatureSpec, bank: Bank, as_of: date) -> None:
         _check(spec, bank)
         self.spec, self.bank, self.as_of = spec, bank, as_of
-        self.con = bank.connect().cursor()
+        self.con = connect(bank)
         self.con.register(MCC_TABLE, mcc.table())
         self.profiling = _asks_for_profiling(self.con, bank, as_of)
         self.schema = pa.schema(
@@ -91,25 +89,16 @@ class _Query:
     def all_customers(self) -> pa.Array:
         """Every customer id, rising."""
         ids = self.con.sql("SELECT customer_id FROM customers ORDER BY customer_id").to_arrow_table()
-        return _one_array(ids.column(0))
-
-    def as_ids(self, customers: Customers) -> pa.Array:
-        """The ids in the bank's own type."""
-        wanted = self.bank.id_type("customer_id")
-        try:
-            ids = customers if isinstance(customers, pa.Array | pa.ChunkedArray) else pa.array(customers)
-            return _one_array(ids.cast(wanted))
-        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
-            raise FeatureError(f"customer ids of this bank are {wanted}; found others ({error})") from error
+        return one_array(ids.column(0))
 
     def rows(self, ids: pa.Array, *, subset: bool) -> FeatureTable:
         """The features of `ids`, in their order."""
         if subset:
             self.con.register(WANTED_TABLE, pa.table({"customer_id": pc.unique(ids)}))
         sql = compile_sql(self.spec, subset=subset, profiling=self.profiling)
-        found = self.con.sql(sql, params={"as_of": self.as_of} if "$as_of" in sql else None).to_arrow_table()
+        found = run(self.con, sql, self.as_of)
         found = found.rename_columns(self.schema.names).cast(self.schema)
-        places = pc.index_in(ids, _one_array(found.column(0)))
+        places = pc.index_in(ids, one_array(found.column(0)))
         if places.null_count:
             raise FeatureError(_strangers(ids.filter(places.is_null())))
         return FeatureTable(found.take(places), self.spec.columns, self.as_of)
@@ -144,7 +133,3 @@ def _strangers(ids: pa.Array) -> str:
     names = [str(i) for i in pc.unique(ids).to_pylist()]
     more = f" and {len(names) - 10:,} more" if len(names) > 10 else ""
     return f"{len(names):,} customers are not in the bank: {', '.join(names[:10])}{more}"
-
-
-def _one_array(ids: pa.Array | pa.ChunkedArray) -> pa.Array:
-    return ids.combine_chunks() if isinstance(ids, pa.ChunkedArray) else ids

@@ -21,12 +21,7 @@ from nextoffer.features.rows import (
     WANTED_TABLE,
     WHO,
     Scope,
-    as_of,
-    column,
-    days_ago,
     granted,
-    relation,
-    when,
 )
 from nextoffer.features.spec import (
     Aggregate,
@@ -40,6 +35,7 @@ from nextoffer.features.spec import (
     Top,
     Value,
 )
+from nextoffer.features.trees import column, days_ago, number, relation, the_day, when
 
 _FUNCTIONS: Mapping[str, type[exp.AggFunc]] = {"count": exp.Count, "sum": exp.Sum, "min": exp.Min, "max": exp.Max}
 
@@ -73,7 +69,9 @@ def feature_query(spec: FeatureSpec, *, subset: bool = False, profiling: bool = 
         grouped = _grouped(spec, source, subset=subset)
         for counts, name in tops.items():
             if counts[0].rows == source:
-                ranks = max(f.formula.rank for f in spec.features if isinstance(f.formula, Top) and f.formula.counts == counts)
+                ranks = max(
+                    f.formula.rank for f in spec.features if isinstance(f.formula, Top) and f.formula.counts == counts
+                )
                 grouped = _with_tops(grouped, {c: places[c][1] for c in counts}, name, ranks)
         query = _join(query.with_(f"per_{source}", as_=grouped), f"per_{source}", source)
     if spec.read_columns("risk"):
@@ -93,9 +91,7 @@ def _who(spec: FeatureSpec, *, subset: bool) -> exp.Select:
     names = sorted(spec.read_columns("customers") - {"customer_id"})
     who = exp.select(column("customer_id", "c"), *(column(n, "c") for n in names)).from_(relation("customers", "c"))
     if subset:
-        who = who.join(
-            relation(WANTED_TABLE, "n"), on=column("customer_id", "n").eq(column("customer_id", "c"))
-        )
+        who = who.join(relation(WANTED_TABLE, "n"), on=column("customer_id", "n").eq(column("customer_id", "c")))
     return who
 
 
@@ -151,7 +147,7 @@ def _with_tops(grouped: exp.Select, counts: Mapping[Aggregate, str], name: str, 
     size = len(counts) + 1
     keys = [f"{name}_key{i}" for i in range(len(counts))]
     made = [
-        exp.case().when(column(counts[a]) > 0, column(counts[a]) * size + (place + 1)).else_(exp.Literal.number(0)).as_(key)
+        exp.case().when(column(counts[a]) > 0, column(counts[a]) * size + (place + 1)).else_(number(0)).as_(key)
         for place, (a, key) in enumerate(zip(_ranked(tuple(counts)), keys, strict=True))
     ]
     query = exp.select(exp.Star(), *made).from_(grouped.subquery("g"))
@@ -163,7 +159,7 @@ def _with_tops(grouped: exp.Select, counts: Mapping[Aggregate, str], name: str, 
 
 
 def _below(key: str, taken: str) -> exp.Expression:
-    return exp.case().when(column(key) < column(taken), column(key)).else_(exp.Literal.number(0))
+    return exp.case().when(column(key) < column(taken), column(key)).else_(number(0))
 
 
 def _value(
@@ -176,7 +172,7 @@ def _value(
         case AnyRow(of):
             return _number(of, places) > 0
         case Ratio(top, bottom, times):
-            ratio = _number(top, places) / exp.func("NULLIF", _number(bottom, places), exp.Literal.number(0))
+            ratio = _number(top, places) / exp.func("NULLIF", _number(bottom, places), number(0))
             return ratio if times == 1 else ratio * exp.convert(times)
         case Top(rank, counts):
             source = counts[0].rows
@@ -190,7 +186,7 @@ def _value(
         case Attribute(table, name):
             return _attribute(feature, column(name, table))
         case DaysSince(name):
-            return when(column(name, WHO) < as_of(), exp.cast(days_ago(column(name, WHO)), "double"))
+            return when(column(name, WHO) < the_day(), exp.cast(days_ago(column(name, WHO)), "double"))
 
 
 def _attribute(feature: Feature, value: exp.Column) -> exp.Expression:
@@ -204,5 +200,5 @@ def _number(aggregate: Aggregate, places: Mapping[Aggregate, tuple[str, str]]) -
     if aggregate.column in MONEY and aggregate.function != "count":
         value = value / MONEY_PARTS
     if aggregate.function in ("count", "sum"):
-        value = exp.func("COALESCE", value, exp.Literal.number(0))
+        value = exp.func("COALESCE", value, number(0))
     return value

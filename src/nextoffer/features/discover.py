@@ -10,8 +10,10 @@ from sqlglot import exp
 
 from nextoffer.features import mcc
 from nextoffer.features.catalogue import Vocabulary, features
-from nextoffer.features.rows import MCC_TABLE, Scope, column, relation, transactions
+from nextoffer.features.duck import connect
+from nextoffer.features.rows import MCC_TABLE, Scope, transactions
 from nextoffer.features.spec import FeatureSpec, Key, Reads
+from nextoffer.features.trees import column, relation
 from nextoffer.tables.bank import Bank
 from nextoffer.tables.contract import TABLES
 from nextoffer.tables.contract import Kind as TableKind
@@ -34,7 +36,7 @@ def discover(bank: Bank, as_of: date) -> FeatureSpec:
     reads = {table: _usable(bank, table) for table in _FED_BY if bank.has(table)}
     notes = [f"{t}: a required column is sensitive, so no features come from it" for t, c in reads.items() if not c]
     reads = {table: columns for table, columns in reads.items() if columns}
-    con = bank.connect().cursor()
+    con = connect(bank)
     attributes, wordy = _attributes(con, bank, reads["customers"])
     notes += wordy
     channels, categories = _transaction_words(con, reads, as_of)
@@ -61,7 +63,9 @@ def _attributes(
     distinct = [exp.Count(this=exp.Distinct(expressions=[column(n)])) for n in texts]
     counts = con.sql(exp.select(*distinct).from_(relation("customers")).sql("duckdb")).fetchall()[0]
     wordy = {n: c for n, c in zip(texts, counts, strict=True) if c > MAX_WORDS}
-    notes = [f"customers.{n} has {c:,} different words, more than {MAX_WORDS:,}, and is no feature" for n, c in wordy.items()]
+    notes = [
+        f"customers.{n} has {c:,} different words, more than {MAX_WORDS:,}, and is no feature" for n, c in wordy.items()
+    ]
     return {n: kind for n, kind in kinds.items() if n not in wordy}, notes
 
 
@@ -74,7 +78,9 @@ def _transaction_words(
     if not asked:
         return (), ()
     names = [column(n) for n in asked]
-    query = exp.select(*names, exp.Count(this=column("amount"))).from_(transactions(scope).subquery("r")).group_by(*names)
+    query = (
+        exp.select(*names, exp.Count(this=column("amount"))).from_(transactions(scope).subquery("r")).group_by(*names)
+    )
     con.register(MCC_TABLE, mcc.table())
     channels: dict[str, int] = {}
     categories: set[str] = set()

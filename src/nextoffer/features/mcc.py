@@ -37,7 +37,9 @@ def spellings() -> Mapping[str, str]:
 
 def table() -> pa.Table:
     """Return `spellings` as a table of ``mcc`` and ``category`` (text), which compiled features join to."""
-    return pa.table({"mcc": pa.array(spellings().keys(), pa.string()), "category": pa.array(spellings().values(), pa.string())})
+    return pa.table(
+        {"mcc": pa.array(spellings().keys(), pa.string()), "category": pa.array(spellings().values(), pa.string())}
+    )
 
 
 @cache

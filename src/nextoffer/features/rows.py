@@ -17,6 +17,7 @@ from sqlglot import exp
 
 from nextoffer.features.mcc import OTHER
 from nextoffer.features.spec import Source
+from nextoffer.features.trees import column, day_of_month, days_ago, is_null, number, one_if, relation, the_day, when
 
 MCC_TABLE = "nextoffer_mcc"
 WANTED_TABLE = "nextoffer_wanted"
@@ -55,31 +56,6 @@ class Scope:
         return table in self.reads and set(columns) <= self.reads[table]
 
 
-def column(name: str, table: str | None = None) -> exp.Column:
-    """Return a reference to a column."""
-    return exp.column(name, table=table, quoted=True)
-
-
-def relation(name: str, alias: str | None = None) -> exp.Table:
-    """Return a reference to a table."""
-    return exp.alias_(exp.to_table(name), alias, table=True) if alias else exp.to_table(name)
-
-
-def as_of() -> exp.Expression:
-    """Return the day features stand for, the query's parameter."""
-    return exp.cast(exp.Placeholder(this="as_of"), "date")
-
-
-def days_ago(day: exp.Expression) -> exp.Expression:
-    """Return whole days from `day` until `as_of`."""
-    return exp.DateDiff(this=as_of(), expression=day, unit=exp.var("DAY"))
-
-
-def when(condition: exp.Expression | None, value: exp.Expression) -> exp.Expression:
-    """Return `value` where the condition holds, else null; `value` itself without a condition."""
-    return value if condition is None else exp.case().when(condition, value)
-
-
 def transactions(scope: Scope) -> exp.Select:
     """Return one row per transaction.
 
@@ -89,7 +65,7 @@ def transactions(scope: Scope) -> exp.Select:
     read = (
         exp.select(column("customer_id", "t"), days_ago(column("date", "t")).as_("days_ago"), _money().as_("money"))
         .from_(relation("transactions", "t"))
-        .where(column("date", "t") < as_of())
+        .where(column("date", "t") < the_day())
     )
     read = _with_channel(read, scope)
     read = _with_category(read, scope)
@@ -97,7 +73,7 @@ def transactions(scope: Scope) -> exp.Select:
     credit: exp.Expression | None = None
     if scope.has("transactions", "direction"):
         read = read.select(column("direction", "t"))
-        credit = exp.and_(column("direction").is_(exp.null()).not_(), column("direction").isin(*_CREDIT))
+        credit = exp.and_(is_null(column("direction")).not_(), column("direction").isin(*_CREDIT))
     return _transaction_columns(read, scope, credit)
 
 
@@ -136,21 +112,17 @@ def _with_salary_gap(read: exp.Select, scope: Scope) -> exp.Select:
         read = read.join(relation(WHO, "w"), on=column("customer_id", "w").eq(column("customer_id", "t")))
     if not salary:
         return read
-    length = _day_of_month(exp.LastDay(this=column("date", "t")))
+    length = day_of_month(exp.LastDay(this=column("date", "t")))
     pay_day = exp.case().when(column("salary_day", "w") > length, length).else_(column("salary_day", "w"))
-    gap = when(column("salary_day", "w").between(1, 31), exp.func("ABS", _day_of_month(column("date", "t")) - pay_day))
+    gap = when(column("salary_day", "w").between(1, 31), exp.func("ABS", day_of_month(column("date", "t")) - pay_day))
     return read.select(gap.as_("gap"), length.as_("month_length"))
-
-
-def _day_of_month(day: exp.Expression) -> exp.Expression:
-    return exp.Extract(this=exp.var("DAY"), expression=day)
 
 
 def _transaction_columns(read: exp.Select, scope: Scope, credit: exp.Expression | None) -> exp.Select:
     spent = None if credit is None else exp.not_(credit)
     near = exp.or_(column("gap") <= _NEAR_DAYS, column("month_length") - column("gap") <= _NEAR_DAYS)
-    is_near = exp.case().when(near, exp.Literal.number(1)).else_(exp.Literal.number(0))
-    pays_known = column("gap").is_(exp.null()).not_()
+    is_near = one_if(near)
+    pays_known = is_null(column("gap")).not_()
     columns = {
         "days_ago": column("days_ago"),
         "amount": when(spent, column("money")),
@@ -167,18 +139,17 @@ def _transaction_columns(read: exp.Select, scope: Scope, credit: exp.Expression 
 def holdings(scope: Scope) -> exp.Select:
     """Return one row per holding opened before `as_of`: ``product_id``; ``held`` (1 if still held); ``opened_ago``, ``closed_ago``."""
     opened, closed = scope.has("holdings", "opened_on"), scope.has("holdings", "closed_on")
-    gone = column("closed_on", "t") < as_of()
-    still = exp.or_(column("closed_on", "t").is_(exp.null()), column("closed_on", "t") >= as_of())
-    one = exp.Literal.number(1)
+    gone = column("closed_on", "t") < the_day()
+    still = exp.or_(is_null(column("closed_on", "t")), column("closed_on", "t") >= the_day())
     columns = {
         "product_id": column("product_id", "t"),
-        "held": when(still if closed else None, one),
+        "held": when(still if closed else None, number(1)),
         "opened_ago": days_ago(column("opened_on", "t")) if opened else exp.null(),
         "closed_ago": when(gone, days_ago(column("closed_on", "t"))) if closed else exp.null(),
     }
     rows = _of_customers(_select(columns, scope, "t"), "holdings", scope)
     if opened:
-        rows = rows.where(exp.or_(column("opened_on", "t").is_(exp.null()), column("opened_on", "t") < as_of()))
+        rows = rows.where(exp.or_(is_null(column("opened_on", "t")), column("opened_on", "t") < the_day()))
     return rows
 
 
@@ -188,14 +159,14 @@ def responses(scope: Scope) -> exp.Select:
     accepted_on: exp.Expression = column("offered_on", "t")
     if scope.has("responses", "responded_on"):
         responded = column("responded_on", "t")
-        accepted = exp.and_(accepted, exp.or_(responded.is_(exp.null()), responded < as_of()))
+        accepted = exp.and_(accepted, exp.or_(is_null(responded), responded < the_day()))
         accepted_on = exp.func("COALESCE", responded, accepted_on)
     columns = {
         "product_id": column("product_id", "t"),
         "days_ago": days_ago(column("offered_on", "t")),
         "accepted_ago": when(accepted, days_ago(accepted_on)),
     }
-    return _of_customers(_select(columns, scope, "t"), "responses", scope).where(column("offered_on", "t") < as_of())
+    return _of_customers(_select(columns, scope, "t"), "responses", scope).where(column("offered_on", "t") < the_day())
 
 
 def _select(columns: Mapping[str, exp.Expression], scope: Scope, table: str | None = None) -> exp.Select:
@@ -226,9 +197,7 @@ def granted(purpose: str) -> exp.Select:
     yes = exp.Max(this=when(column("granted"), column("recorded_on")))
     no = exp.Max(this=when(exp.not_(column("granted")), column("recorded_on")))
     last = exp.select(column("customer_id"), yes.as_("yes"), no.as_("no")).from_(relation("consents"))
-    last = last.where(column("purpose").eq(purpose), column("recorded_on") <= as_of()).group_by(column("customer_id"))
-    holds = exp.and_(
-        column("yes").is_(exp.null()).not_(), exp.or_(column("no").is_(exp.null()), column("yes") > column("no"))
-    )
-    is_granted = exp.case().when(holds, exp.Literal.number(1)).else_(exp.Literal.number(0))
+    last = last.where(column("purpose").eq(purpose), column("recorded_on") <= the_day()).group_by(column("customer_id"))
+    holds = exp.and_(is_null(column("yes")).not_(), exp.or_(is_null(column("no")), column("yes") > column("no")))
+    is_granted = one_if(holds)
     return exp.select(column("customer_id"), is_granted.as_("granted")).from_(last.subquery("last"))

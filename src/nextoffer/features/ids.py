@@ -1,0 +1,39 @@
+"""Ids as callers hand them in, brought to the bank's own type."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from nextoffer.errors import FeatureError
+from nextoffer.tables.bank import Bank
+
+Ids = Sequence[int] | Sequence[str] | npt.NDArray[np.generic] | pa.Array | pa.ChunkedArray
+
+
+def as_ids(bank: Bank, column: str, ids: Ids) -> pa.Array:
+    """Return the ids of `column` (``customer_id``) as one array of the bank's type; ``"17"`` is 17 where ids are whole numbers.
+
+    Raises
+    ------
+    FeatureError
+        They are of another type and cannot be read as the bank's, or some are missing.
+    """
+    wanted = bank.id_type(column)
+    try:
+        given = ids if isinstance(ids, pa.Array | pa.ChunkedArray) else pa.array(ids)
+        cast = one_array(given.cast(wanted))
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
+        kind = "text" if wanted == pa.string() else "whole numbers"
+        raise FeatureError(f"every {column} of this bank is given in {kind}: {error}") from error
+    if cast.null_count:
+        raise FeatureError(f"{cast.null_count:,} of {len(cast):,} {column}s are missing")
+    return cast
+
+
+def one_array(ids: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """Return the ids in one piece."""
+    return ids.combine_chunks() if isinstance(ids, pa.ChunkedArray) else ids

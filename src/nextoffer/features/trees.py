@@ -1,0 +1,66 @@
+"""The few pieces of SQL syntax tree that features are put together from. Everything in them is said by every engine."""
+
+from __future__ import annotations
+
+from sqlglot import exp
+
+
+def column(name: str, table: str | None = None) -> exp.Column:
+    """Return a reference to a column.
+
+    >>> column("amount", "t").sql()
+    '"t"."amount"'
+    """
+    return exp.column(name, table=table, quoted=True)
+
+
+def relation(name: str, alias: str | None = None) -> exp.Expression:
+    """Return a reference to a table or view.
+
+    >>> relation("transactions", "t").sql()
+    'transactions AS t'
+    """
+    return exp.alias_(exp.to_table(name), alias, table=True) if alias else exp.to_table(name)
+
+
+def the_day() -> exp.Expression:
+    """Return the day features stand for: the parameter ``as_of``, the only one that queries have.
+
+    >>> the_day().sql("duckdb")
+    'CAST($as_of AS DATE)'
+    """
+    return exp.cast(exp.Placeholder(this="as_of"), "date")
+
+
+def days_ago(day: exp.Expression) -> exp.Expression:
+    """Return whole days from `day` until the day features stand for.
+
+    >>> days_ago(column("date")).sql("spark")
+    'DATEDIFF(DAY, `date`, CAST(:as_of AS DATE))'
+    """
+    return exp.DateDiff(this=the_day(), expression=day, unit=exp.var("DAY"))
+
+
+def day_of_month(day: exp.Expression) -> exp.Expression:
+    """Return 1 to 31."""
+    return exp.Extract(this=exp.var("DAY"), expression=day)
+
+
+def when(condition: exp.Expression | None, value: exp.Expression) -> exp.Expression:
+    """Return `value` where the condition holds, else null; `value` itself without a condition."""
+    return value if condition is None else exp.case().when(condition, value)
+
+
+def one_if(condition: exp.Expression) -> exp.Expression:
+    """Return 1 where the condition holds, else 0."""
+    return exp.case().when(condition, number(1)).else_(number(0))
+
+
+def is_null(value: exp.Expression) -> exp.Expression:
+    """Return whether the value is null."""
+    return value.is_(exp.null())
+
+
+def number(value: int) -> exp.Expression:
+    """Return a whole number."""
+    return exp.Literal.number(value)
