@@ -43,9 +43,13 @@ class TableFolder:
             self._writers[table] = pq.ParquetWriter(self.folder / f"{table}.parquet", rows.schema, compression="zstd")
         self._writers[table].write_table(rows)
 
-    def note(self, name: str, content: Mapping[str, object]) -> None:
-        """Write a small JSON file beside the tables."""
-        (self.folder / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    def text(self, name: str, content: str) -> None:
+        """Write a text file beside the tables."""
+        (self.folder / name).write_text(content, encoding="utf-8")
+
+    def json(self, name: str, content: Mapping[str, object]) -> None:
+        """Write a JSON file beside the tables."""
+        self.text(name, json.dumps(content, indent=2) + "\n")
 
     def __enter__(self) -> Self:
         return self
