@@ -1,0 +1,148 @@
+"""What a bank would do without a model: popularity, the reference's heuristic, matrix factorisation alone, and chance.
+
+All learn from training rows only. Their scores order products; only popularity's are probabilities.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from nextoffer.errors import ModelError, did_you_mean
+from nextoffer.keyed import uniform
+from nextoffer.models.collaborative import SpendMap, default_spend_map
+from nextoffer.models.pairs import PairFeatures, fit_pair_features
+from nextoffer.models.plain import PlainScores
+from nextoffer.models.products import Products
+from nextoffer.models.training import Training
+from nextoffer.tables.flow import FeatureTable, Floats
+
+_SMOOTHING = 20.0
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A ranker that remembers each product's acceptance rate and the collaborative signals, and scores by one fixed
+    rule.
+
+    Parameters
+    ----------
+    name
+        ``popularity``, ``heuristic``, ``mf`` or ``random``.
+    seed
+        Keys ``random``.
+    """
+
+    name: str
+    seed: int = 7
+    rates_: Mapping[str, float] = field(default_factory=dict)
+    pairs_: PairFeatures | None = None
+    spend_map_: SpendMap = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.name not in _RULES:
+            near = did_you_mean(self.name, _RULES)
+            raise ModelError(f"no baseline '{self.name}'{near}; there are {', '.join(_RULES)}")
+
+    def fit(self, training: Training) -> Self:
+        """Learn smoothed acceptance rates; `ModelError` where there are no labels."""
+        if not len(training):
+            raise ModelError("nothing to learn from: no labelled pairs")
+        size = len(training.products)
+        offers = np.bincount(training.cols, training.weights, size)
+        accepts = np.bincount(training.cols, training.weights * training.labels, size)
+        overall = accepts.sum() / offers.sum()
+        rates = (accepts + _SMOOTHING * overall) / (offers + _SMOOTHING)
+        chosen = default_spend_map() if training.spend_map is None else training.spend_map
+        return replace(
+            self,
+            rates_=dict(zip(training.products.ids, rates.tolist(), strict=True)),
+            pairs_=fit_pair_features(training.snapshots[-1], training.products, spend_map=chosen),
+            spend_map_=chosen,
+        )
+
+    def score(self, features: FeatureTable, products: Products) -> PlainScores:
+        """Return scores (n, P); a product never seen has the mean rate."""
+        if self.pairs_ is None:
+            raise ModelError("this ranker is not fitted: call fit first")
+        if products.ids != self.pairs_.products.ids:
+            raise ModelError("a baseline scores the products it was fitted on")
+        return PlainScores(_RULES[self.name](self, features, products).astype(np.float32), self.name)
+
+    def popularity(self, products: Products) -> Floats:
+        """Return (P,) smoothed acceptance rates."""
+        overall = float(np.mean(list(self.rates_.values())))
+        return np.array([self.rates_.get(p, overall) for p in products.ids])
+
+    def save(self, folder: Path) -> None:
+        """Write ``baseline.json`` and ``baseline.npz``."""
+        if self.pairs_ is None:
+            raise ModelError("this ranker is not fitted: there is nothing to save")
+        plain = {
+            "name": self.name,
+            "seed": self.seed,
+            "rates": self.rates_,
+            "spend_map": self.spend_map_,
+            "pairs": self.pairs_.to_json(),
+        }
+        (folder / "baseline.json").write_text(json.dumps(plain), encoding="utf-8")
+        np.savez(folder / "baseline.npz", allow_pickle=False, **self.pairs_.collaborative.arrays())
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Return the ranker that `save` wrote."""
+        plain = json.loads((folder / "baseline.json").read_text(encoding="utf-8"))
+        with np.load(folder / "baseline.npz", allow_pickle=False) as arrays:
+            pairs = PairFeatures.restore(plain["pairs"], arrays)
+        return cls(plain["name"], plain["seed"], plain["rates"], pairs, plain["spend_map"])
+
+    def summary(self) -> dict[str, Any]:
+        """Return the learned rates."""
+        return {"rates": dict(self.rates_)}
+
+
+def _popularity(model: Baseline, features: FeatureTable, products: Products) -> Floats:
+    rate = model.popularity(products)
+    return np.repeat(np.log(rate / (1.0 - rate))[None, :], len(features), axis=0)
+
+
+def _heuristic(model: Baseline, features: FeatureTable, products: Products) -> Floats:
+    """The reference's: 0.4 × popularity + 0.2 × income suffices + 0.4 × the favourite spending category goes with the
+    product's type."""
+    names = {c.name for c in features.columns}
+    score = np.repeat(0.4 * model.popularity(products)[None, :], len(features), axis=0)
+    if "income" in names:
+        floor = np.nan_to_num(products.min_income, nan=-np.inf)
+        score += 0.2 * (np.nan_to_num(features.numbers("income"), nan=-np.inf)[:, None] >= floor)
+    if "top_mcc_1" in names:
+        favourite = features.texts("top_mcc_1")
+        for j, kind in enumerate(products.types):
+            goes = [c for c, types in model.spend_map_.items() if types.get(kind, 0) > 0]
+            score[:, j] += 0.4 * np.isin(favourite.astype(str), goes)
+    return score
+
+
+def _factorisation(model: Baseline, features: FeatureTable, products: Products) -> Floats:
+    assert model.pairs_ is not None
+    if model.pairs_.collaborative.categories:
+        return model.pairs_.collaborative.spend_interest(features)
+    return np.asarray(model.pairs_.values(features).get("coholding", np.zeros((len(features), len(products)))))
+
+
+def _chance(model: Baseline, features: FeatureTable, products: Products) -> Floats:
+    return uniform(model.seed, "random ranker", features.customer_ids, products.ids)
+
+
+_RULES: dict[str, Callable[[Baseline, FeatureTable, Products], Floats]] = {
+    "popularity": _popularity,
+    "heuristic": _heuristic,
+    "mf": _factorisation,
+    "random": _chance,
+}
+BASELINES = tuple(_RULES)
+"""Names of the baselines."""

@@ -1,0 +1,136 @@
+"""Bins: how a column's values become small whole numbers, once, for every model.
+
+Bin 0 is "not known" (null, or a category never seen in training); the others count from 1. Cuts are learned once and
+kept with the model, so a value falls into the same bin in training, scoring and explaining.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nextoffer.tables.flow import FeatureTable, Floats, Kind
+
+Codes = npt.NDArray[np.uint16]
+
+MAX_BINS = 64
+_MAX_CATEGORIES = 60
+
+
+@dataclass(frozen=True)
+class Coding:
+    """The bins of one feature.
+
+    Attributes
+    ----------
+    name, kind
+        The feature, and whether it is a number, flag or category.
+    cuts
+        Ascending; bin i + 1 of a number holds ``cuts[i-1] <= x < cuts[i]``.
+    categories
+        Bin i + 1 of a category holds ``categories[i]``.
+    """
+
+    name: str
+    kind: Kind
+    cuts: tuple[float, ...] = ()
+    categories: tuple[str, ...] = ()
+
+    @property
+    def bins(self) -> int:
+        """Number of bins, that of unknown values included."""
+        return 1 + (len(self.categories) if self.kind == "category" else len(self.cuts) + 1)
+
+    def codes(self, values: npt.NDArray[Any]) -> Codes:
+        """Return the bin of each value; numbers come as float64 with NaN for null, categories as text with None."""
+        if self.kind == "category":
+            index = {category: i + 1 for i, category in enumerate(self.categories)}
+            return np.fromiter((index.get(v, 0) for v in values), dtype=np.uint16, count=len(values))
+        flat = np.searchsorted(np.asarray(self.cuts), values, side="right").astype(np.uint16) + np.uint16(1)
+        return np.where(np.isnan(values), np.uint16(0), flat).astype(np.uint16)
+
+    def label(self, code: int) -> str:
+        """Return a bin in words, such as ``1.5 to 3`` or ``Mass``."""
+        if code == 0:
+            return "not known"
+        if self.kind == "category":
+            return self.categories[code - 1]
+        if self.kind == "flag":
+            return "yes" if code == self.bins - 1 else "no"
+        if not self.cuts:
+            return "any"
+        if code == 1:
+            return f"below {self.cuts[0]:.4g}"
+        if code == self.bins - 1:
+            return f"{self.cuts[-1]:.4g} or more"
+        return f"{self.cuts[code - 2]:.4g} to {self.cuts[code - 1]:.4g}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a plain form that `from_json` reads."""
+        return {"name": self.name, "kind": self.kind, "cuts": list(self.cuts), "categories": list(self.categories)}
+
+    @classmethod
+    def from_json(cls, plain: dict[str, Any]) -> Coding:
+        """Return the coding that `to_json` wrote."""
+        return cls(plain["name"], plain["kind"], tuple(plain["cuts"]), tuple(plain["categories"]))
+
+
+def number_coding(name: str, values: Floats, *, max_bins: int = MAX_BINS) -> Coding:
+    """Return bins of equal counts over the known values, or one per value where there are few.
+
+    >>> number_coding("age", np.array([30.0, 40.0, 40.0, np.nan])).codes(np.array([29.0, 41.0, np.nan])).tolist()
+    [1, 2, 0]
+    """
+    known = values[np.isfinite(values)]
+    distinct = np.unique(known)
+    if len(distinct) > max_bins:
+        distinct = np.unique(np.quantile(known, np.linspace(0, 1, max_bins + 1), method="inverted_cdf"))
+        return Coding(name, "number", tuple(float(c) for c in distinct[1:-1]))
+    return Coding(name, "number", tuple(float(c) for c in (distinct[1:] + distinct[:-1]) / 2))
+
+
+def category_coding(name: str, values: npt.NDArray[np.object_]) -> Coding:
+    """Return one bin per category, the commonest `_MAX_CATEGORIES`, in alphabetical order."""
+    known = np.asarray([v for v in values if v is not None], dtype=object)
+    texts, counts = np.unique(known.astype(str), return_counts=True)
+    kept = texts[np.argsort(-counts, kind="stable")[:_MAX_CATEGORIES]]
+    return Coding(name, "category", categories=tuple(sorted(str(t) for t in kept)))
+
+
+def flag_coding(name: str) -> Coding:
+    """Return the bins of a flag: not known, no, yes."""
+    return Coding(name, "flag", cuts=(0.5,))
+
+
+def column_values(features: FeatureTable, name: str, kind: Kind) -> npt.NDArray[Any]:
+    """Return the column in the form that `Coding.codes` takes."""
+    return features.texts(name) if kind == "category" else features.numbers(name)
+
+
+def learn_codings(
+    tables: Sequence[FeatureTable], names: Sequence[str], *, max_bins: int = MAX_BINS
+) -> tuple[Coding, ...]:
+    """Return the coding of each named column, learned over all `tables`."""
+    made = []
+    for name in names:
+        kind = tables[0].column(name).kind
+        if kind == "flag":
+            made.append(flag_coding(name))
+            continue
+        values = np.concatenate([column_values(t, name, kind) for t in tables])
+        made.append(
+            category_coding(name, values) if kind == "category" else number_coding(name, values, max_bins=max_bins)
+        )
+    return tuple(made)
+
+
+def code_table(codings: Sequence[Coding], features: FeatureTable) -> Codes:
+    """Return uint16 (n, F): the bin of every customer in every coded column."""
+    out = np.zeros((len(features), len(codings)), dtype=np.uint16)
+    for i, coding in enumerate(codings):
+        out[:, i] = coding.codes(column_values(features, coding.name, coding.kind))
+    return out

@@ -1,0 +1,153 @@
+"""The default ranker: a response affinity, an Explainable Boosting Machine on top of it, and both compiled into a
+`Scorecard`.
+
+1. *Response affinity* (`affinity`): a low-rank linear model of who says yes to what; its rank is chosen on held-out
+   customers.
+2. *Boosting* (`boosting`): main effects of customer, product and pair features and the strongest product interactions,
+   on top of the cross-fitted affinity.
+3. *Stacking* (`evidence.stack`): every part gets a multiplier ≥ 0 learned on rows it was not fitted to; noise gets 0.
+   This also calibrates.
+4. *Compiling*: everything becomes bin edges and float32 tables.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from nextoffer.errors import ModelError
+from nextoffer.models.assembly import assemble
+from nextoffer.models.boosting import BoostSettings, Term, boost, rank_interactions
+from nextoffer.models.design import Design
+from nextoffer.models.evidence import stack
+from nextoffer.models.offset import Offset, choose_offset
+from nextoffer.models.pairs import PairFeatures, coverage
+from nextoffer.models.products import Products
+from nextoffer.models.scorecard import Scorecard, with_average
+from nextoffer.models.training import Training
+from nextoffer.tables.flow import FeatureTable, Floats, Indices, Scores
+
+
+@dataclass(frozen=True)
+class GlassboxRanker:
+    """An additive model with exact reasons.
+
+    Parameters
+    ----------
+    folds
+        Customers are dealt into this many folds; each is held out once.
+    max_rank
+        The response affinity has at most this many factors.
+    interactions
+        At most this many product × feature interactions are boosted.
+    boosting
+        Settings of the Explainable Boosting Machine; None leaves it out.
+    seed
+        Keys the folds.
+    """
+
+    folds: int = 4
+    max_rank: int = 3
+    interactions: int = 10
+    boosting: BoostSettings | None = field(default_factory=BoostSettings)
+    seed: int = 7
+    name: str = "glassbox"
+    card_: Scorecard | None = None
+    pairs_: PairFeatures | None = None
+    summary_: dict[str, Any] = field(default_factory=dict)
+
+    def fit(self, training: Training) -> Self:
+        """Return a fitted ranker. Raises `ModelError` where labels are all alike or there are none."""
+        positives = float(training.labels.sum())
+        if positives < 1 or positives >= len(training):
+            raise ModelError(
+                f"nothing to learn from: {len(training)} labelled pairs of which {positives:.0f} accepted; both yes and no are needed"
+            )
+        design = Design.of(training)
+        folds = training.folds(self.folds, self.seed)
+        offset = choose_offset(design, training, folds, max_rank=self.max_rank)
+        terms = self._boosted(design, training, folds, offset)
+        parts = np.column_stack([offset.linear, *(t.held_out(design.codes, folds) for t in terms)])
+        multipliers = stack(parts, training.labels, offset.base, training.weights)
+        pairs = training.pair_features[-1]
+        card = with_average(assemble(design, offset, terms, multipliers), training.snapshots[-1], pairs)
+        summary = _summary(design, training, offset, terms, multipliers)
+        return replace(self, card_=card, pairs_=pairs, summary_=summary)
+
+    def score(self, features: FeatureTable, products: Products) -> Scores:
+        """Return calibrated log-odds (n, P) with their exact contributions."""
+        if self.card_ is None or self.pairs_ is None:
+            raise ModelError("this ranker is not fitted: call fit first")
+        if products.ids == self.pairs_.products.ids:
+            return self.card_.score(features, self.pairs_)
+        return _for_products(self.card_, self.pairs_, products, features)
+
+    def save(self, folder: Path) -> None:
+        """Write ``scorecard.json`` and ``scorecard.npz``."""
+        if self.card_ is None or self.pairs_ is None:
+            raise ModelError("this ranker is not fitted: there is nothing to save")
+        plain = {"card": self.card_.to_json(), "pairs": self.pairs_.to_json(), "summary": self.summary_}
+        (folder / "scorecard.json").write_text(json.dumps(plain), encoding="utf-8")
+        np.savez(
+            folder / "scorecard.npz", allow_pickle=False, **self.card_.arrays(), **self.pairs_.collaborative.arrays()
+        )
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Return the ranker that `save` wrote."""
+        plain = json.loads((folder / "scorecard.json").read_text(encoding="utf-8"))
+        with np.load(folder / "scorecard.npz", allow_pickle=False) as arrays:
+            card = Scorecard.restore(plain["card"], arrays)
+            pairs = PairFeatures.restore(plain["pairs"], arrays)
+        return cls(card_=card, pairs_=pairs, summary_=plain["summary"])
+
+    def summary(self) -> dict[str, Any]:
+        """Return what was chosen by validation, and how well the collaborative signals cover the customers."""
+        return self.summary_
+
+    def _boosted(self, design: Design, training: Training, folds: Indices, offset: Offset) -> list[Term]:
+        if self.boosting is None:
+            return []
+        target = (training.labels, training.weights, offset.base + offset.linear)
+        candidates = design.product_interactions()
+        strength = rank_interactions(design.codes, candidates, target)
+        noise = np.sqrt(2.0 * np.log(len(candidates)))  # the universal threshold of `evidence.stack`
+        best = [candidates[i] for i in np.argsort(-strength, kind="stable")[: self.interactions] if strength[i] > noise]
+        return boost(design.codes, design.columns, target, folds=folds, interactions=best, settings=self.boosting)
+
+
+def _for_products(card: Scorecard, pairs: PairFeatures, products: Products, features: FeatureTable) -> Scores:
+    """Score products other than those of the fit: a known one by its own columns, a new one by the mean of its type,
+    or of all."""
+    known = pairs.products
+    places = products.positions(known.ids)
+    share = np.zeros((len(known), len(products)))
+    for j, place in enumerate(places):
+        alike = np.flatnonzero([t == products.types[j] for t in known.types])
+        mine = np.array([place]) if place >= 0 else alike if len(alike) else np.arange(len(known))
+        share[mine, j] = 1.0 / len(mine)
+    collaborative = pairs.collaborative.mixed(share, places)
+    return card.mixed(share).score(features, PairFeatures(products, collaborative))
+
+
+def _summary(
+    design: Design, training: Training, offset: Offset, terms: list[Term], multipliers: Floats
+) -> dict[str, Any]:
+    names = [c.name for c in design.columns]
+    weighed = [(" × ".join(names[a] for a in t.axes), float(s)) for t, s in zip(terms, multipliers[1:-1], strict=True)]
+    kept = sorted(((n, round(s, 4)) for n, s in weighed if s > 0), key=lambda w: -w[1])
+    return {
+        "pairs": len(training),
+        "accepted": float(training.labels.sum()),
+        "affinity_rank": offset.affinity.rank,
+        "affinity_multiplier": round(float(multipliers[0]), 4),
+        "held_out_log_likelihood_by_rank": offset.held_out,
+        "terms_boosted": len(terms),
+        "terms_kept": dict(kept),
+        "collaborative_coverage_training": coverage(training.pair_features[0], training.snapshots[0]),
+        "collaborative_coverage_scoring": coverage(training.pair_features[-1], training.snapshots[-1]),
+    }

@@ -1,0 +1,87 @@
+"""Chooses the response affinity's rank on held-out customers, and cross-fits it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import reduce
+
+import numpy as np
+
+from nextoffer.models.affinity import Affinity, AffinityFit, AffinitySums, affinity_sums, held_out_sums
+from nextoffer.models.design import Design
+from nextoffer.models.ranker import log_likelihood
+from nextoffer.models.training import Training
+from nextoffer.tables.flow import Floats, Indices
+
+_GAIN_PER_RANK = 2.0
+"""Held-out log-likelihood that a further factor must gain."""
+_CHUNK = 100_000
+
+
+@dataclass(frozen=True)
+class Offset:
+    """The chosen affinity and its cross-fitted log-odds.
+
+    Attributes
+    ----------
+    affinity
+        Learned from all rows.
+    base, linear
+        (m,) each row's product base and attribute part, by the affinity that did not see the row's customer.
+    held_out
+        Held-out log-likelihood of each rank tried.
+    """
+
+    affinity: Affinity
+    base: Floats
+    linear: Floats
+    held_out: dict[str, float]
+
+
+def choose_offset(design: Design, training: Training, folds: Indices, *, max_rank: int) -> Offset:
+    """Return the affinity whose rank does best on held-out customers; a further factor must earn its place."""
+    parts = _fold_sums(design, training, folds)
+    groups = design.attributes.groups
+    fits = [AffinityFit.start(s, groups) for s in held_out_sums(parts)]
+    chosen, best = fits, _held_out(design, training, folds, [f.affinity() for f in fits])
+    held_out = {"0": log_likelihood(best[0] + best[1], training.labels, training.weights)}
+    while chosen[0].rank < max_rank:
+        fits = [f.grown() for f in chosen]
+        tried = _held_out(design, training, folds, [f.affinity() for f in fits])
+        rank = fits[0].rank
+        held_out[str(rank)] = log_likelihood(tried[0] + tried[1], training.labels, training.weights)
+        if held_out[str(rank)] < held_out[str(rank - 1)] + _GAIN_PER_RANK:
+            break
+        chosen, best = fits, tried
+    whole = AffinityFit.start(reduce(AffinitySums.__add__, parts), groups)
+    for _ in range(chosen[0].rank):
+        whole = whole.grown()
+    return Offset(whole.affinity(), *best, {r: round(v, 3) for r, v in held_out.items()})
+
+
+def _fold_sums(design: Design, training: Training, folds: Indices) -> list[AffinitySums]:
+    products = len(training.products)
+    out: list[AffinitySums] = []
+    for fold in range(int(folds.max()) + 1):
+        mine = np.flatnonzero(folds == fold)
+        chunks = [mine[s : s + _CHUNK] for s in range(0, max(len(mine), 1), _CHUNK)]
+        out.append(reduce(AffinitySums.__add__, (_sums(design, training, c, products) for c in chunks)))
+    return out
+
+
+def _sums(design: Design, training: Training, rows: Indices, products: int) -> AffinitySums:
+    x = design.attributes.values(design.codes[rows, : design.customers])
+    return affinity_sums(x, training.cols[rows], training.labels[rows], training.weights[rows], products=products)
+
+
+def _held_out(design: Design, training: Training, folds: Indices, fitted: list[Affinity]) -> tuple[Floats, Floats]:
+    base, linear = np.zeros((2, len(training)))
+    for fold, affinity in enumerate(fitted):
+        mine = np.flatnonzero(folds == fold)
+        for start in range(0, len(mine), _CHUNK):
+            rows = mine[start : start + _CHUNK]
+            x = design.attributes.values(design.codes[rows, : design.customers])
+            cols = training.cols[rows]
+            base[rows] = affinity.base[cols]
+            linear[rows] = np.einsum("ma,ma->m", x, affinity.weights.T[cols])
+    return base, linear

@@ -1,0 +1,105 @@
+"""What a ranker learns from: offers (or adoptions) with the customers as they stood on each offer's date."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from nextoffer.keyed import uniform
+from nextoffer.models.collaborative import SpendMap
+from nextoffer.models.pairs import PairFeatures, fit_pair_features
+from nextoffer.models.products import Products
+from nextoffer.tables.flow import FeatureTable, Floats, Indices
+
+_CHUNK = 50_000
+
+
+@dataclass(frozen=True)
+class Training:
+    """m labelled customer–product pairs.
+
+    Attributes
+    ----------
+    snapshots
+        The customers on each offer date, in time order; the last one is the fit's `as_of`, from which scoring learns
+        its collaborative signals.
+    products
+        P products.
+    snapshot, rows, cols
+        (m,) which snapshot, which of its rows, which product.
+    labels, weights
+        (m,) 1 = accepted; how many pairs of the bank each stands for.
+    customers
+        (m,) a 64-bit key per customer: all pairs of a customer fall into one fold.
+    spend_map
+        Merchant category to product types; None is the reference's.
+    """
+
+    snapshots: tuple[FeatureTable, ...]
+    products: Products
+    snapshot: Indices
+    rows: Indices
+    cols: Indices
+    labels: Floats
+    weights: Floats
+    customers: npt.NDArray[np.uint64]
+    spend_map: SpendMap | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @cached_property
+    def offsets(self) -> Indices:
+        """First row of each snapshot when all are laid one after the other."""
+        return np.asarray(np.r_[0, np.cumsum([len(s) for s in self.snapshots])[:-1]], dtype=np.intp)
+
+    @cached_property
+    def stacked_rows(self) -> Indices:
+        """(m,) row of each pair's customer when all snapshots are laid one after the other."""
+        return np.asarray(self.offsets[self.snapshot] + self.rows)
+
+    @cached_property
+    def pair_features(self) -> tuple[PairFeatures, ...]:
+        """The pair features of each snapshot, learned from that snapshot alone."""
+        return tuple(fit_pair_features(s, self.products, spend_map=self.spend_map) for s in self.snapshots)
+
+    @cached_property
+    def pair_values(self) -> dict[str, Floats]:
+        """Each pair feature of the m pairs, (m,), as it stood on the offer's date."""
+        out: dict[str, Floats] = {}
+        for where in self._chunks():
+            snapshot = int(self.snapshot[where[0]])
+            customers, local = np.unique(self.rows[where], return_inverse=True)
+            values = self.pair_features[snapshot].values(self.snapshots[snapshot].take(customers))
+            for name, value in values.items():
+                out.setdefault(name, np.full(len(self), np.nan))[where] = value[local, self.cols[where]]
+        return out
+
+    def folds(self, count: int, seed: int) -> Indices:
+        """Return (m,) fold numbers, the same for all pairs of a customer."""
+        return (uniform(seed, "fold", self.customers.view(np.int64)) * count).astype(np.intp)
+
+    def take(self, keep: npt.NDArray[np.bool_]) -> Training:
+        """Return the training with only the pairs where `keep`."""
+        return Training(
+            self.snapshots,
+            self.products,
+            self.snapshot[keep],
+            self.rows[keep],
+            self.cols[keep],
+            self.labels[keep],
+            self.weights[keep],
+            self.customers[keep],
+            self.spend_map,
+        )
+
+    def _chunks(self) -> Iterator[Indices]:
+        for snapshot in range(len(self.snapshots)):
+            where = np.flatnonzero(self.snapshot == snapshot)
+            where = where[np.argsort(self.rows[where], kind="stable")]
+            for start in range(0, len(where), _CHUNK):
+                yield where[start : start + _CHUNK]
