@@ -20,19 +20,22 @@ TRANSACTIONS = (
 MERCHANTS = "merchant_id,mcc\n7,groceries\n8,4511\n"
 RESPONSES = "customer_id,product_id,offered_on,label\n1,11,2025-09-01,0\n2,10,2025-09-08,1\n"
 
-GOOD: Mapping[str, str] = {
-    "customers.csv": CUSTOMERS,
-    "products.csv": PRODUCTS,
-    "holdings.csv": HOLDINGS,
+CONSENTS = "customer_id,purpose,granted,recorded_on\n1,marketing,yes,2025-01-01\n2,profiling,no,2025-01-01\n"
+RISK = "customer_id,pd,delinquent,vulnerable\n1,0.01,false,false\n2,0.2,true,false\n"
+
+REQUIRED: Mapping[str, str] = {"customers.csv": CUSTOMERS, "products.csv": PRODUCTS, "holdings.csv": HOLDINGS}
+FURTHER: Mapping[str, str] = {
     "transactions.csv": TRANSACTIONS,
     "merchants.csv": MERCHANTS,
     "responses.csv": RESPONSES,
+    "consents.csv": CONSENTS,
+    "risk.csv": RISK,
 }
 
 
 def write_bank(folder: Path, changes: Mapping[str, str | bytes | pa.Table | None] | None = None) -> Path:
-    """Write the good bank with some files changed: text, bytes, a table for ``.parquet``, or None for no file."""
-    for name, content in {**GOOD, **(changes or {})}.items():
+    """Write the required tables with some files changed: text, bytes, a table for ``.parquet``, or None for no file."""
+    for name, content in {**REQUIRED, **(changes or {})}.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         if isinstance(content, str):

@@ -122,7 +122,7 @@ class Bank:
         return _SQL_ID_TYPES[self._id_types[column]]
 
     def table(self, name: str) -> pa.Table:
-        """Return a whole table, rows in stored order; for small ones such as products."""
+        """Return a whole table; for small ones. Customers, products and merchants come in stored order."""
         self._layout(name)
         return self._connection.sql(f"FROM {quoted(name)}").to_arrow_table()
 

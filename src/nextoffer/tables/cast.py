@@ -23,7 +23,7 @@ _FAMILIES: dict[str, Family] = {
     "boolean": "bool",
     "timestamp with time zone": "instant",
     "sqlnull": "null",
-    '"null"': "null",
+    "null": "null",
 }
 _OWN_KINDS: dict[Family, Kind] = {
     "integer": "number",
@@ -154,12 +154,14 @@ def _number(column: str, stored: Family, wish: Wish) -> Cast | None:
 def _text(column: str, stored: Family, wish: Wish) -> Cast | None:
     if stored == "other":
         return None
-    if stored == "real":
-        return Cast(f"coalesce(CAST({_whole(column)} AS VARCHAR), CAST({column} AS VARCHAR))")
     text = f"CAST({column} AS VARCHAR)"
-    if stored == "integer" and wish.digits:
-        return Cast(f"lpad({text}, greatest(length({text}), {wish.digits}), '0')")
-    return Cast(f"nullif({text}, '')" if stored == "text" else text)
+    if stored == "text":
+        return Cast(f"nullif({text}, '')")
+    if stored == "real":
+        text = f"coalesce(CAST({_whole(column)} AS VARCHAR), {text})"
+    if stored in ("integer", "real") and wish.digits:
+        return Cast(f"CASE WHEN length({text}) < {wish.digits} THEN lpad({text}, {wish.digits}, '0') ELSE {text} END")
+    return Cast(text)
 
 
 def _flag(column: str, stored: Family, _wish: Wish) -> Cast | None:

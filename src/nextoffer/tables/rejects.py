@@ -35,10 +35,10 @@ def write_rejects(result: CheckResult, folder: str | Path) -> dict[str, int]:
     written: dict[str, int] = {}
     for name, layout in result.bank.layouts.items():
         con = result.bank.connect().cursor()
-        broken = any(p.table == name and p.rule == "broken_line" for p in result.problems)
-        rows = _reject_rows(con, layout, result.bank.rules[name]) if name in result.set_aside else None
+        why = {p.rule == "broken_line" for p in result.problems if p.table == name and p.severity == "reject"}
+        rows = _reject_rows(con, layout, result.bank.rules[name]) if False in why else None
         count = _replace(folder / f"{name}.rejects.csv", rows)
-        lines = _reject_lines(con, layout) if broken else None
+        lines = _reject_lines(con, layout) if True in why else None
         count += _replace(folder / f"{name}.lines.rejects.csv", lines)
         written |= {name: count} if count else {}
     return written

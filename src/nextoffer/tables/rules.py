@@ -32,7 +32,7 @@ class Rule:
         What is wrong with them, in words that follow table and column.
     joins
         For a rule that looks an id up elsewhere: SQL that is true for the rows that pass. It runs as a semi-join, which
-        streams and keeps the rows' order; a negated ``NOT IN`` does not.
+        is cheaper than a negated ``NOT IN`` and, like it, may change the order of rows.
     beside
         Further columns that one must see to understand it.
     """
