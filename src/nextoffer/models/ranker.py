@@ -19,7 +19,10 @@ class Ranker(Protocol):
     Constructors only remember; `fit` learns and returns a fitted ranker; `score` writes nothing.
     """
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What the ranker is called in reports and artefacts."""
+        ...
 
     def fit(self, training: Training) -> Self:
         """Learn. Raises `ModelError` where there is nothing to learn from."""

@@ -163,13 +163,8 @@ def _snapshot_dates(days: list[date]) -> list[date]:
 
 
 def _sampled(bank: Bank, seed: int) -> pa.Array | None:
-    ids = (
-        bank.connect()
-        .execute("select customer_id from customers order by customer_id")
-        .to_arrow_table()
-        .column(0)
-        .combine_chunks()
-    )
+    ordered = bank.connect().sql("select customer_id from customers order by customer_id").to_arrow_table()
+    ids = ordered.column("customer_id").combine_chunks()
     if len(ids) <= MAX_CUSTOMERS:
         return None
     return ids.filter(pa.array(uniform(seed, "sample", ids) < MAX_CUSTOMERS / len(ids)))

@@ -6,6 +6,7 @@ import contextlib
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import TracebackType
 from typing import Protocol
 
 import pyarrow as pa
@@ -60,20 +61,64 @@ def write_table(data: pa.Table | pa.RecordBatchReader, path: str | Path) -> int:
     NextOfferError
         The path has another ending.
     """
-    path = Path(path)
-    if path.suffix not in _FORMATS:
-        raise NextOfferError(f"{path.name} ends in '{path.suffix}', but tables are written as {' or '.join(_FORMATS)}")
-    to_stored, open_writer = _FORMATS[path.suffix]
-    rows = 0
-    with atomic_path(path) as temporary:
-        writer = open_writer(temporary, to_stored(data.schema.empty_table()).schema)
+    with TableWriter(path) as file:
+        file.start(data.schema)
+        for chunk in _chunks(data):
+            file.write(chunk)
+    return file.rows
+
+
+class TableWriter:
+    """Writes tables of one schema, one after the other, to a ``.parquet`` or ``.csv`` file that appears when it is whole.
+
+    A context manager: on an error nothing is left behind.
+
+    Raises
+    ------
+    NextOfferError
+        The path has another ending.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        path = Path(path)
+        if path.suffix not in _FORMATS:
+            raise NextOfferError(
+                f"{path.name} ends in '{path.suffix}', but tables are written as {' or '.join(_FORMATS)}"
+            )
+        self.rows = 0
+        self._to_stored, self._open = _FORMATS[path.suffix]
+        self._path = atomic_path(path)
+        self._writer: _Writer | None = None
+
+    @property
+    def started(self) -> bool:
+        """Something was written, if only the column names."""
+        return self._writer is not None
+
+    def start(self, schema: pa.Schema) -> None:
+        """Write the column names; done by the first `write` otherwise."""
+        if self._writer is None:
+            self._writer = self._open(self._temporary, self._to_stored(schema.empty_table()).schema)
+
+    def write(self, table: pa.Table) -> None:
+        """Append rows."""
+        self.start(table.schema)
+        assert self._writer is not None
+        self._writer.write_table(self._to_stored(table))
+        self.rows += table.num_rows
+
+    def __enter__(self) -> TableWriter:
+        self._temporary = self._path.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         try:
-            for chunk in _chunks(data):
-                writer.write_table(to_stored(chunk))
-                rows += chunk.num_rows
+            if self._writer is not None:
+                self._writer.close()
         finally:
-            writer.close()
-    return rows
+            self._path.__exit__(kind, error, trace)
 
 
 def _chunks(data: pa.Table | pa.RecordBatchReader) -> Iterator[pa.Table]:

@@ -1,0 +1,91 @@
+"""A saved model: a folder of plain files with their SHA-256 sums, verified on loading.
+
+``manifest.json`` names the format, the ids and the sum of every other file. No file is pickled.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from nextoffer.errors import ArtefactError
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+
+
+@contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """Give a temporary folder and put it in the place of `folder` when all is written.
+
+    Raises
+    ------
+    ArtefactError
+        `folder` exists, is not empty and is not a saved model.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise ArtefactError(f"{folder} is a file; a model is saved as a folder")
+    if folder.exists() and any(folder.iterdir()) and not (folder / MANIFEST).is_file():
+        raise ArtefactError(f"{folder} is not empty and not a saved model: choose another folder")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = folder.with_name(f".{uuid.uuid4().hex[:12]}.{folder.name}")
+    temporary.mkdir()
+    try:
+        yield temporary
+        old = folder.with_name(f".{uuid.uuid4().hex[:12]}.{folder.name}.old")
+        if folder.exists():
+            folder.rename(old)
+        temporary.rename(folder)
+        shutil.rmtree(old, ignore_errors=True)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def content_id(folder: Path) -> str:
+    """Return the first 12 hexadecimal digits of the SHA-256 over all files of a folder, names and contents."""
+    return sha256(json.dumps(sums(folder), sort_keys=True).encode()).hexdigest()[:12]
+
+
+def sums(folder: Path) -> dict[str, str]:
+    """Return file name → SHA-256 of every file but the manifest."""
+    names = sorted(p.name for p in folder.iterdir() if p.is_file() and p.name != MANIFEST)
+    return {name: sha256((folder / name).read_bytes()).hexdigest() for name in names}
+
+
+def write_manifest(folder: Path, details: Mapping[str, Any]) -> None:
+    """Write the manifest of a folder whose other files are complete."""
+    plain = {"format": FORMAT, **details, "files": sums(folder)}
+    (folder / MANIFEST).write_text(json.dumps(plain, indent=2, default=str) + "\n", encoding="utf-8")
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Return the manifest of a saved model whose files are all as they were written.
+
+    Raises
+    ------
+    ArtefactError
+        There is no model, its format is another, or files are missing, changed or foreign; all are named.
+    """
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise ArtefactError(f"{folder} is not a saved model: it has no {MANIFEST}")
+    try:
+        plain: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        files: dict[str, str] = plain["files"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ArtefactError(f"{path} cannot be read: {error}") from error
+    if plain.get("format") != FORMAT:
+        raise ArtefactError(f"{folder} has format {plain.get('format')}; this version reads format {FORMAT}")
+    found = sums(folder)
+    problems = [f"{name} is missing" for name in files if name not in found]
+    problems += [f"{name} is not the file that was saved" for name, s in files.items() if found.get(name, s) != s]
+    problems += [f"{name} does not belong to the model" for name in found if name not in files]
+    if problems:
+        raise ArtefactError([f"{folder}: {problem}" for problem in problems])
+    return plain

@@ -1,0 +1,242 @@
+"""The engine: features, a fitted ranker and a policy, and the one path from a bank to decisions."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from nextoffer.errors import ArtefactError, ModelError
+from nextoffer.features import FeatureSpec, build, discover, rule_facts, stream
+from nextoffer.keyed import Ids
+from nextoffer.models.challenger import LightGBMRanker
+from nextoffer.models.collaborative import SpendMap
+from nextoffer.models.glassbox import GlassboxRanker
+from nextoffer.models.products import Products
+from nextoffer.models.ranker import Ranker
+from nextoffer.models.training import Training
+from nextoffer.policy.batch import Batch
+from nextoffer.policy.catalogue import Catalogue
+from nextoffer.policy.decide import Decided, DecisionIds, decide
+from nextoffer.policy.file import Policy
+from nextoffer.policy.stats import FeatureStats
+from nextoffer.run import artefact
+from nextoffer.run.labels import labelled
+from nextoffer.tables.bank import Bank
+from nextoffer.tables.flow import FeatureTable
+
+CHUNK = 65_536
+RANKERS: Mapping[str, type[GlassboxRanker] | type[LightGBMRanker]] = {
+    "glassbox": GlassboxRanker,
+    "lightgbm": LightGBMRanker,
+}
+"""Rankers that can be saved and loaded, by name."""
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What answers: which products to offer each customer, in which order, and why.
+
+    Attributes
+    ----------
+    spec
+        Which features there are.
+    ranker
+        Fitted.
+    policy
+        What the bank allows.
+    stats
+        What is low, typical and high for each feature, for the reasons.
+    as_of
+        The date of the fit.
+    details
+        What was learned from, in plain values.
+
+    Examples
+    --------
+    >>> engine = Engine.fit(Bank.read("bank"), as_of=date(2025, 10, 11))    # doctest: +SKIP
+    >>> engine.recommend(Bank.read("bank")).decisions                       # doctest: +SKIP
+    """
+
+    spec: FeatureSpec
+    ranker: Ranker
+    policy: Policy
+    stats: FeatureStats
+    as_of: date
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def fit(
+        cls,
+        bank: Bank,
+        policy: Policy | None = None,
+        *,
+        as_of: date,
+        ranker: Ranker | None = None,
+        spend_map: SpendMap | None = None,
+    ) -> Engine:
+        """Return an engine that learned from all the bank knew before `as_of`.
+
+        Raises
+        ------
+        ModelError
+            There is nothing to learn from.
+        """
+        chosen = policy or Policy()
+        spec = discover(bank, as_of)
+        found = labelled(bank, spec, as_of, seed=chosen.seed, spend_map=spend_map)
+        fitted = (ranker or GlassboxRanker(seed=chosen.seed)).fit(found.training)
+        return cls.around(fitted, spec, chosen, found.training, details={"bank": bank.name, "labels": found.source})
+
+    @classmethod
+    def around(
+        cls, ranker: Ranker, spec: FeatureSpec, policy: Policy, training: Training, *, details: Mapping[str, Any]
+    ) -> Engine:
+        """Return the engine of a fitted ranker and the training it learned from."""
+        latest = training.snapshots[-1]
+        stats = FeatureStats.measure(latest, training.pair_features[-1].values(latest))
+        return cls(spec, ranker, policy, stats, latest.as_of, {**details, "fit": ranker.summary()})
+
+    def with_policy(self, policy: Policy) -> Engine:
+        """Return the same model under another policy."""
+        return replace(self, policy=policy)
+
+    @cached_property
+    def model_id(self) -> str:
+        """First 12 hexadecimal digits of the SHA-256 over all that scores and explains; the policy is not part of it."""
+        with tempfile.TemporaryDirectory() as folder:
+            self._write_model(Path(folder))
+            return artefact.content_id(Path(folder))
+
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        """The policy's reasons, with this model's yardstick."""
+        return self.policy.catalogue.with_stats(self.stats)
+
+    def recommend(self, bank: Bank, customers: Ids | None = None, *, as_of: date | None = None) -> Decided:
+        """Return decisions and refusals of the given customers, or of all.
+
+        Parameters
+        ----------
+        bank
+            Its tables as they are now.
+        customers
+            Ids, in the order wanted; None is every customer by rising id.
+        as_of
+            The day decided for; the fit's by default.
+
+        Raises
+        ------
+        FeatureError
+            A customer is unknown.
+        """
+        day = as_of or self.as_of
+        if customers is None:
+            return _joined([self.decide(batch, day) for batch in self.batches(bank, as_of=day)])
+        features = build(self.spec, bank, day, customers=customers)
+        return self.decide(self.batch(bank, features), day)
+
+    def batches(self, bank: Bank, *, as_of: date | None = None, chunk: int = CHUNK) -> Iterator[Batch]:
+        """Yield all customers by rising id, scored, at most `chunk` at a time."""
+        for features in stream(self.spec, bank, as_of or self.as_of, chunk=chunk):
+            yield self.batch(bank, features)
+
+    def batch(self, bank: Bank, features: FeatureTable) -> Batch:
+        """Return customers with their scores and what the rules need to know of them."""
+        products = bank.table("products")
+        facts = rule_facts(
+            bank,
+            features.as_of,
+            features.customer_ids,
+            products.column("product_id"),
+            contact_window_days=self.policy.contact.window_days,
+        )
+        return Batch(self.ranker.score(features, Products.of(products)), facts, features, products)
+
+    def decide(self, batch: Batch, as_of: date) -> Decided:
+        """Return the decisions of one batch."""
+        return decide(
+            batch.scores,
+            batch.facts,
+            batch.features,
+            batch.products,
+            policy=self.policy,
+            catalogue=self.catalogue,
+            ids=DecisionIds(as_of, self.model_id, self.policy.seed),
+        )
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the engine as a folder of plain files and return it; an earlier model there is replaced.
+
+        Raises
+        ------
+        ArtefactError
+            The folder holds something else.
+        """
+        target = Path(folder)
+        with artefact.new_folder(target) as temporary:
+            self._write_model(temporary)
+            (temporary / "policy.toml").write_text(self.policy.to_toml(), encoding="utf-8")
+            details = {
+                "model_id": self.model_id,
+                "policy_id": self.policy.policy_id,
+                "ranker": self.ranker.name,
+                "as_of": self.as_of.isoformat(),
+                "details": dict(self.details),
+            }
+            artefact.write_manifest(temporary, details)
+        return target
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Engine:
+        """Return the engine that `save` wrote.
+
+        Raises
+        ------
+        ArtefactError
+            A file is missing, changed or foreign.
+        """
+        where = Path(folder)
+        manifest = artefact.read_manifest(where)
+        if manifest["ranker"] not in RANKERS:
+            raise ArtefactError(f"{where}: unknown ranker '{manifest['ranker']}'; there are {', '.join(RANKERS)}")
+        engine = cls(
+            FeatureSpec.from_json((where / "features.json").read_text(encoding="utf-8")),
+            RANKERS[manifest["ranker"]].load(where),
+            Policy.read(where / "policy.toml"),
+            FeatureStats.from_json((where / "stats.json").read_text(encoding="utf-8")),
+            date.fromisoformat(manifest["as_of"]),
+            manifest["details"],
+        )
+        engine.__dict__["model_id"] = manifest["model_id"]  # verified by the sums, need not be made again
+        return engine
+
+    def _write_model(self, folder: Path) -> None:
+        (folder / "features.json").write_text(self.spec.to_json(), encoding="utf-8")
+        (folder / "stats.json").write_text(self.stats.to_json(), encoding="utf-8")
+        self.ranker.save(folder)
+
+
+def ranker_named(name: str, seed: int) -> Ranker:
+    """Return an unfitted ranker. Raises `ModelError` where there is none of that name."""
+    if name not in RANKERS:
+        raise ModelError(f"no ranker '{name}'; there are {', '.join(RANKERS)}")
+    return RANKERS[name](seed=seed)
+
+
+def _joined(parts: list[Decided]) -> Decided:
+    if not parts:
+        raise ModelError("the bank has no customers to decide for")
+    return Decided(pa.concat_tables([p.decisions for p in parts]), pa.concat_tables([p.refusals for p in parts]))
+
+
+def customer_count(bank: Bank) -> int:
+    """Return how many customers the bank has, for progress bars."""
+    row = bank.connect().execute("select count(*) from customers").fetchone()
+    return int(row[0]) if row else 0
