@@ -57,8 +57,7 @@ class AffinitySums:
 
 
 def affinity_sums(attributes: Floats, cols: Indices, labels: Floats, weights: Floats, *, products: int) -> AffinitySums:
-    """Return the sums over m offers of `attributes` (m, A), product indices `cols` (m,), `labels` (m,) and `weights`
-    (m,)."""
+    """Return the sums over m offers: `attributes` (m, A); `cols` (product indices), `labels` and `weights` (m,)."""
     offers: Floats = np.bincount(cols, weights, products).astype(np.float64)
     accepts: Floats = np.bincount(cols, weights * labels, products).astype(np.float64)
     seen, taken = np.zeros((2, attributes.shape[1], products))
@@ -115,7 +114,7 @@ class AffinityFit:
         return replace(self, weights=self.weights + np.outer(w, v), rank=self.rank + 1)
 
     def affinity(self) -> Affinity:
-        """Return the model, with product bases drawn to their common mean as far as their noise explains their spread."""
+        """Return the model; product bases are drawn to their mean as far as noise explains their spread."""
         rate, information, mean, _ = _moments(self.sums)
         observed = np.log(rate / (1.0 - rate)) - (mean * self.weights).sum(axis=0)
         return Affinity(self.weights, shrink_to_mean(observed, 1.0 / np.maximum(information, 1e-9)), self.rank)

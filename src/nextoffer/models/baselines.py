@@ -27,8 +27,7 @@ _SMOOTHING = 20.0
 
 @dataclass(frozen=True)
 class Baseline:
-    """A ranker that remembers each product's acceptance rate and the collaborative signals, and scores by one fixed
-    rule.
+    """A ranker that knows products' acceptance rates and the collaborative signals, and scores by one fixed rule.
 
     Parameters
     ----------
@@ -112,8 +111,7 @@ def _popularity(model: Baseline, features: FeatureTable, products: Products) -> 
 
 
 def _heuristic(model: Baseline, features: FeatureTable, products: Products) -> Floats:
-    """The reference's: 0.4 × popularity + 0.2 × income suffices + 0.4 × the favourite spending category goes with the
-    product's type."""
+    """The reference's: 0.4 × popularity + 0.2 × income suffices + 0.4 × favourite spending category suits the type."""
     names = {c.name for c in features.columns}
     score = np.repeat(0.4 * model.popularity(products)[None, :], len(features), axis=0)
     if "income" in names:

@@ -54,8 +54,10 @@ class Collaborative:
         return {"interest": self.interest, "coholding": self.coholding}
 
     def mixed(self, share: Floats, places: Indices) -> Collaborative:
-        """Return the signals of other products, each a mixture (P, Q) of the fitted ones; a new product (place -1)
-        speaks for no other."""
+        """Return the signals of other products, each a mixture of the fitted ones.
+
+        `share` is (P, Q). A new product (its entry in `places` is -1) speaks for no other.
+        """
         coholding = np.zeros((share.shape[1], share.shape[1]))
         known = places >= 0
         coholding[known] = (self.coholding @ share)[places[known]]

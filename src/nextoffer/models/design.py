@@ -66,5 +66,5 @@ class Design:
 
 
 def customer_features(features: FeatureTable) -> list[str]:
-    """Return the columns that a model may learn from as properties of the customer (own-product history is a pair's)."""
+    """Return the columns a model may learn from as properties of the customer (own-product history is a pair's)."""
     return [c.name for c in features.columns if c.purpose != "rule" and c.measure not in HISTORY]

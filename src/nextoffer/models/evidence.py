@@ -124,8 +124,7 @@ def _logistic(parts: Floats, labels: Floats, offset: Floats, weights: Floats) ->
 
 
 def _score_statistics(candidates: Floats, fitted: Floats, target: tuple[Floats, Floats, Floats]) -> Floats:
-    """Return the signed score statistic (Rao 1948) of adding each candidate (m, k) to a fitted model with `fitted` (m,
-    j) and a constant."""
+    """Return the signed score statistic (Rao 1948) of each candidate (m, k) beside `fitted` (m, j) and a constant."""
     labels, log_odds, weights = target
     p = 1.0 / (1.0 + np.exp(-log_odds))
     spread = weights * p * (1.0 - p)

@@ -1,5 +1,4 @@
-"""The default ranker: a response affinity, an Explainable Boosting Machine on top of it, and both compiled into a
-`Scorecard`.
+"""The default ranker: a response affinity and an Explainable Boosting Machine on top, compiled into a `Scorecard`.
 
 1. *Response affinity* (`affinity`): a low-rank linear model of who says yes to what; its rank is chosen on held-out
    customers.
@@ -65,7 +64,8 @@ class GlassboxRanker:
         positives = float(training.labels.sum())
         if positives < 1 or positives >= len(training):
             raise ModelError(
-                f"nothing to learn from: {len(training)} labelled pairs of which {positives:.0f} accepted; both yes and no are needed"
+                f"nothing to learn from: {len(training)} labelled pairs of which {positives:.0f} accepted; "
+                "both yes and no are needed"
             )
         design = Design.of(training)
         folds = training.folds(self.folds, self.seed)
@@ -121,8 +121,7 @@ class GlassboxRanker:
 
 
 def _for_products(card: Scorecard, pairs: PairFeatures, products: Products, features: FeatureTable) -> Scores:
-    """Score products other than those of the fit: a known one by its own columns, a new one by the mean of its type,
-    or of all."""
+    """Score products other than those of the fit: a new one by the mean of its type, or of all where it has none."""
     known = pairs.products
     places = products.positions(known.ids)
     share = np.zeros((len(known), len(products)))

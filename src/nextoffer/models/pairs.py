@@ -77,8 +77,7 @@ def fit_pair_features(features: FeatureTable, products: Products, *, spend_map: 
 
 
 def coverage(pairs: PairFeatures, features: FeatureTable) -> dict[str, float]:
-    """Return for each collaborative signal the share of customers for whom it is not the cold value (0 for all
-    products)."""
+    """Return for each collaborative signal the share of customers for whom it is not cold (0 for all products)."""
     values = pairs.values(features)
     return {
         name: float((values[name] != 0).any(axis=1).mean()) if len(features) else 0.0
