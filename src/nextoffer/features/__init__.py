@@ -1,6 +1,7 @@
 """Features: the bank's tables as they stood on a date, turned into one row per customer.
 
-`discover` fixes which features there are, `build` and `stream` compute them, `rule_facts` tells what the rules need to know.
+`discover` fixes which features there are, `build` and `stream` compute them, `rule_facts` tells what the rules need to
+know.
 """
 
 from nextoffer.features.build import build, stream

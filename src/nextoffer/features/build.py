@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date
 
 import duckdb
@@ -13,16 +13,19 @@ from nextoffer.errors import FeatureError, did_you_mean
 from nextoffer.features import mcc
 from nextoffer.features.compile import compile_sql
 from nextoffer.features.duck import connect, run
-from nextoffer.features.ids import Ids, as_ids, one_array
+from nextoffer.features.ids import as_ids, one_array
 from nextoffer.features.rows import MCC_TABLE, WANTED_TABLE
-from nextoffer.features.spec import FeatureSpec
+from nextoffer.features.spec import Attribute, Feature, FeatureSpec, Reads
+from nextoffer.keyed import Ids
 from nextoffer.tables.bank import Bank
+from nextoffer.tables.contract import Kind as TableKind
 from nextoffer.tables.flow import FeatureTable, Kind
 
 SLAB = 262_144
 """Customers aggregated by one query of a stream: what bounds its memory."""
 
-_TYPES: dict[Kind, pa.DataType] = {"number": pa.float64(), "category": pa.string(), "flag": pa.bool_()}
+_KINDS: Mapping[TableKind, Kind] = {"number": "number", "text": "category", "flag": "flag"}
+_TYPES: Mapping[Kind, pa.DataType] = {"number": pa.float64(), "category": pa.string(), "flag": pa.bool_()}
 
 
 def build(spec: FeatureSpec, bank: Bank, as_of: date, *, customers: Ids | None = None) -> FeatureTable:
@@ -106,19 +109,29 @@ class _Query:
 
 def _check(spec: FeatureSpec, bank: Bank) -> None:
     """Raise with everything that the bank lacks."""
-    problems: list[str] = []
-    for reads in spec.reads:
-        if not bank.has(reads.table):
-            problems.append(f"the features need the table '{reads.table}', which this bank does not have")
-            continue
-        there = bank.columns(reads.table)
-        problems += [
-            f"the features need {reads.table}.{name}, which this bank does not have{did_you_mean(name, there)}"
-            for name in reads.columns
-            if name not in there
-        ]
+    problems = [line for reads in spec.reads for line in _lacks(reads, bank)]
+    problems += [line for feature in spec.features for line in _misfits(feature, bank)]
     if problems:
         raise FeatureError(problems)
+
+
+def _lacks(reads: Reads, bank: Bank) -> Iterator[str]:
+    if not bank.has(reads.table):
+        yield f"the features need the table '{reads.table}', which this bank does not have"
+        return
+    there = bank.columns(reads.table)
+    for name in reads.columns:
+        if name not in there:
+            found = did_you_mean(name, there)
+            yield f"the features need {reads.table}.{name}, which this bank does not have{found}"
+
+
+def _misfits(feature: Feature, bank: Bank) -> Iterator[str]:
+    match feature.formula:
+        case Attribute(table, name) if bank.has(table):
+            found = bank.columns(table).get(name)
+            if found is not None and _KINDS.get(found) != feature.column.kind:
+                yield f"{table}.{name} holds a {found}, but the features need a {feature.column.kind}"
 
 
 def _asks_for_profiling(con: duckdb.DuckDBPyConnection, bank: Bank, as_of: date) -> bool:

@@ -15,9 +15,11 @@ from nextoffer.features.spec import (
     Formula,
     Key,
     Ratio,
+    Readable,
     Source,
     Top,
     Value,
+    covers,
 )
 from nextoffer.tables.contract import Kind as TableKind
 from nextoffer.tables.flow import FeatureColumn, Group, Kind, Purpose
@@ -47,7 +49,7 @@ class Vocabulary:
     Attributes
     ----------
     reads
-        The columns features may be made of, by table; tables that are absent or unusable are not in it.
+        The columns that features may be made of.
     attributes
         Further columns of customers, and what they hold.
     channels, categories
@@ -56,15 +58,11 @@ class Vocabulary:
         Product id and its plain words.
     """
 
-    reads: Mapping[str, frozenset[str]]
+    reads: Readable
     attributes: Mapping[str, TableKind]
     channels: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
     products: tuple[tuple[Key, str], ...] = ()
-
-    def has(self, table: str, *columns: str) -> bool:
-        """Whether features may be made of the table and all the columns."""
-        return table in self.reads and set(columns) <= self.reads[table]
 
 
 def features(words: Vocabulary) -> Iterator[Feature]:
@@ -102,7 +100,7 @@ _KINDS: Mapping[TableKind, Kind] = {"number": "number", "text": "category", "fla
 
 
 def _profile(words: Vocabulary, taken: set[str]) -> Iterator[Feature]:
-    """Columns of customers as they stand, dates as days since; a name that a feature of ours has gets ``profile_`` before it."""
+    """Columns of customers as they stand, dates as days since; ``profile_`` goes before a name that is taken."""
     for column, kind in words.attributes.items():
         label = _LABELS.get(column, column.replace("_", " ").strip().capitalize())
         if kind == "date":
@@ -121,7 +119,7 @@ def _of(rows: Source, function: str, column: str, days: int | None = None, **whe
 
 
 def _activity(words: Vocabulary) -> Iterator[Feature]:
-    if not words.has("transactions"):
+    if not covers(words.reads, "transactions"):
         return
     number, total = _of("transactions", "count", "amount"), _of("transactions", "sum", "amount")
     recency = _of("transactions", "min", "spent_ago")
@@ -136,7 +134,7 @@ def _activity(words: Vocabulary) -> Iterator[Feature]:
     recent, longer = _of("transactions", "sum", "amount", 30), _of("transactions", "sum", "amount", 180)
     label = "Spending of the last 30 days against the usual of the last 180"
     yield _feature("txn_trend", label, "activity", Ratio(recent, longer, 6.0))
-    if words.has("transactions", "direction"):
+    if covers(words.reads, "transactions", "direction"):
         for days in (30, 180):
             credit = _of("transactions", "sum", "credit", days)
             label = f"Amount received in the last {days} days"
@@ -151,12 +149,12 @@ def _channels(words: Vocabulary) -> Iterator[Feature]:
 
 
 def _salary(words: Vocabulary) -> Iterator[Feature]:
-    if not words.has("transactions") or not words.has("customers", "salary_day"):
+    if not covers(words.reads, "transactions") or not covers(words.reads, "customers", "salary_day"):
         return
     near = "near_salary_day"
     share = Ratio(_of("transactions", "sum", near), _of("transactions", "count", near))
     yield _feature("salary_share", "Share of transactions within 3 days of salary day", "salary", share)
-    if words.has("transactions", "direction"):
+    if covers(words.reads, "transactions", "direction"):
         largest = Value(_of("transactions", "max", "salary", 90))
         yield _feature("salary_amount", "Largest salary received in the last 90 days", "salary", largest)
 
@@ -176,9 +174,9 @@ def _spend(words: Vocabulary) -> Iterator[Feature]:
 
 
 def _holdings(words: Vocabulary) -> Iterator[Feature]:
-    if not words.has("holdings"):
+    if not covers(words.reads, "holdings"):
         return
-    dated, closes = words.has("holdings", "opened_on"), words.has("holdings", "closed_on")
+    dated, closes = covers(words.reads, "holdings", "opened_on"), covers(words.reads, "holdings", "closed_on")
     held = _of("holdings", "count", "held")
     yield _feature("holdings_count", "Number of products held", "holdings", Value(held))
     if dated:
@@ -197,7 +195,7 @@ def _holdings(words: Vocabulary) -> Iterator[Feature]:
 
 
 def _history(words: Vocabulary) -> Iterator[Feature]:
-    if not words.has("responses"):
+    if not covers(words.reads, "responses"):
         return
     offers, accepts = _of("responses", "count", "days_ago"), _of("responses", "count", "accepted_ago")
     yield _feature("offers_count", "Number of offers made", "history", Value(offers))
@@ -218,5 +216,5 @@ def _history(words: Vocabulary) -> Iterator[Feature]:
 
 def _risk(words: Vocabulary) -> Iterator[Feature]:
     for column, kind in (("pd", "number"), ("delinquent", "flag"), ("vulnerable", "flag")):
-        if words.has("risk", column):
+        if covers(words.reads, "risk", column):
             yield _feature(column, _LABELS[column], "risk", Attribute("risk", column), kind=kind)

@@ -1,9 +1,9 @@
 """Compiles a feature spec to one SQL query, through a syntax tree that sqlglot writes in any dialect.
 
-Every table is read once. Its rows are first spread into one column per (column × window × category) by CASE, then aggregated by
-customer, then joined to the customers: ``agg(v)`` over ``CASE WHEN … THEN … END AS v`` is an order of magnitude faster than
-``agg(…) FILTER (WHERE …)`` and every engine understands it. The query returns ``customer_id`` and the features in the spec's order, in
-no order of rows.
+Every table is read once. Its rows are first spread into one column per (column × window × category) by CASE, then
+aggregated by customer, then joined to the customers: ``agg(v)`` over ``CASE WHEN … THEN … END AS v`` is an order of
+magnitude faster than ``agg(…) FILTER (WHERE …)``, and every engine understands it. The query returns ``customer_id``
+and the features in the spec's order; rows come in no order.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from nextoffer.features.spec import (
     Top,
     Value,
 )
-from nextoffer.features.trees import column, days_ago, number, relation, the_day, when
+from nextoffer.features.trees import Tree, column, days_ago, number, relation, the_day, when
 
 _FUNCTIONS: Mapping[str, type[exp.AggFunc]] = {"count": exp.Count, "sum": exp.Sum, "min": exp.Min, "max": exp.Max}
 
@@ -74,7 +74,7 @@ def feature_query(spec: FeatureSpec, *, subset: bool = False, profiling: bool = 
                 )
                 grouped = _with_tops(grouped, {c: places[c][1] for c in counts}, name, ranks)
         query = _join(query.with_(f"per_{source}", as_=grouped), f"per_{source}", source)
-    if spec.read_columns("risk"):
+    if "risk" in spec.readable:
         query = _join(query, "risk", "risk")
     if profiling:
         query = _join(query.with_("profiling", as_=granted("profiling")), "profiling", "profiling")
@@ -88,7 +88,7 @@ def feature_query(spec: FeatureSpec, *, subset: bool = False, profiling: bool = 
 
 def _who(spec: FeatureSpec, *, subset: bool) -> exp.Select:
     """The customers at hand and their columns."""
-    names = sorted(spec.read_columns("customers") - {"customer_id"})
+    names = sorted(spec.readable["customers"] - {"customer_id"})
     who = exp.select(column("customer_id", "c"), *(column(n, "c") for n in names)).from_(relation("customers", "c"))
     if subset:
         who = who.join(relation(WANTED_TABLE, "n"), on=column("customer_id", "n").eq(column("customer_id", "c")))
@@ -105,7 +105,7 @@ def _grouped(spec: FeatureSpec, source: Source, *, subset: bool) -> exp.Select:
     aggregates = spec.aggregates(source)
     used = {a.column for a in aggregates} | {a.where[0] for a in aggregates if a.where}
     used |= {"days_ago" for a in aggregates if a.days is not None}
-    scope = Scope({r.table: frozenset(r.columns) for r in spec.reads}, frozenset(used), subset=subset)
+    scope = Scope(spec.readable, frozenset(used), subset=subset)
     numbers = count()
     spread = {case: f"v{next(numbers)}" for case in dict.fromkeys((a.column, a.days, a.where) for a in aggregates)}
     rows = exp.select(column("customer_id")).from_(SOURCES[source](scope).subquery("r"))
@@ -119,8 +119,8 @@ def _grouped(spec: FeatureSpec, source: Source, *, subset: bool) -> exp.Select:
     )
 
 
-def _spread(name: str, days: int | None, where: tuple[str, int | str] | None) -> exp.Expression:
-    conditions: list[exp.Expression] = []
+def _spread(name: str, days: int | None, where: tuple[str, int | str] | None) -> Tree:
+    conditions: list[Tree] = []
     if days is not None:
         conditions.append(column("days_ago") <= days)
     if where is not None:
@@ -140,9 +140,9 @@ def _ranked(counts: tuple[Aggregate, ...]) -> list[Aggregate]:
 
 
 def _with_tops(grouped: exp.Select, counts: Mapping[Aggregate, str], name: str, ranks: int) -> exp.Select:
-    """Add ``<name>_1`` … ``<name>_<ranks>``: the largest keys, where a key is count × K + place of the category, so that no two are equal.
+    """Add ``<name>_1`` … ``<name>_<ranks>``, the largest keys; a key is count × K + the category's place.
 
-    A category without rows has key 0, and so has a rank that nobody takes.
+    So no two are equal, and the place can be read off. A category without rows has key 0, as has a rank nobody takes.
     """
     size = len(counts) + 1
     keys = [f"{name}_key{i}" for i in range(len(counts))]
@@ -158,13 +158,13 @@ def _with_tops(grouped: exp.Select, counts: Mapping[Aggregate, str], name: str, 
     return query
 
 
-def _below(key: str, taken: str) -> exp.Expression:
+def _below(key: str, taken: str) -> Tree:
     return exp.case().when(column(key) < column(taken), column(key)).else_(number(0))
 
 
 def _value(
     feature: Feature, places: Mapping[Aggregate, tuple[str, str]], tops: Mapping[tuple[Aggregate, ...], str]
-) -> exp.Expression:
+) -> Tree:
     """The feature's formula over the joined tables."""
     match feature.formula:
         case Value(of):
@@ -189,14 +189,14 @@ def _value(
             return when(column(name, WHO) < the_day(), exp.cast(days_ago(column(name, WHO)), "double"))
 
 
-def _attribute(feature: Feature, value: exp.Column) -> exp.Expression:
+def _attribute(feature: Feature, value: exp.Column) -> Tree:
     return exp.cast(value, "double") if feature.column.kind == "number" else value
 
 
-def _number(aggregate: Aggregate, places: Mapping[Aggregate, tuple[str, str]]) -> exp.Expression:
+def _number(aggregate: Aggregate, places: Mapping[Aggregate, tuple[str, str]]) -> Tree:
     """An aggregate as a double, in currency units if it is money; counts and sums of nothing are 0."""
     source, name = places[aggregate]
-    value: exp.Expression = exp.cast(column(name, source), "double")
+    value: Tree = exp.cast(column(name, source), "double")
     if aggregate.column in MONEY and aggregate.function != "count":
         value = value / MONEY_PARTS
     if aggregate.function in ("count", "sum"):

@@ -1,7 +1,7 @@
 """What the rules need to know of customers and products on the day: held now, marketing consent, recent contacts.
 
-Features know what was known when the day began; rules also know what happened today. So a product opened today is held and a
-consent withdrawn today is withdrawn, while offers of today (which are being decided) are not yet contacts.
+Features know what was known when the day began; rules also know what happened today. So a product opened today is held
+and a consent withdrawn today is withdrawn, while offers of today (which are being decided) are not yet contacts.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ import pyarrow as pa
 from sqlglot import exp
 
 from nextoffer.features.duck import connect, run
-from nextoffer.features.ids import Ids, as_ids
+from nextoffer.features.ids import as_ids
 from nextoffer.features.rows import granted
 from nextoffer.features.trees import column, days_ago, is_null, relation, the_day
+from nextoffer.keyed import Ids
 from nextoffer.tables.bank import Bank
 from nextoffer.tables.flow import RuleFacts
 
@@ -34,7 +35,8 @@ def rule_facts(bank: Bank, as_of: date, customers: Ids, products: Ids, *, contac
     as_of
         The day of decision.
     customers, products
-        n and P ids, in the order of the answer's rows and columns. An id that the bank does not know holds nothing and has no consent.
+        n and P ids, in the order of the answer's rows and columns. An id that the bank does not know holds nothing and
+        has no consent.
     contact_window_days
         Offers made on the days from ``as_of - contact_window_days + 1`` to the day before `as_of` are counted.
 

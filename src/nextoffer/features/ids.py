@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from nextoffer.errors import FeatureError
+from nextoffer.keyed import Ids
 from nextoffer.tables.bank import Bank
-
-Ids = Sequence[int] | Sequence[str] | npt.NDArray[np.generic] | pa.Array | pa.ChunkedArray
 
 
 def as_ids(bank: Bank, column: str, ids: Ids) -> pa.Array:
-    """Return the ids of `column` (``customer_id``) as one array of the bank's type; ``"17"`` is 17 where ids are whole numbers.
+    """Return the ids of `column` (``customer_id``) in the bank's type; ``"17"`` is 17 where ids are whole numbers.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Merchant categories: from a bank's word or ISO 18245 code to one of about twenty spending categories (``mcc.toml``)."""
+"""Merchant categories: from a bank's word or ISO 18245 code to one of about twenty ways of spending (``mcc.toml``)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def labels() -> Mapping[str, str]:
 
 @cache
 def spellings() -> Mapping[str, str]:
-    """Return every spelling that is understood and its category: codes with and without leading zeros, names in three cases."""
+    """Return every spelling and its category: codes with and without leading zeros, names in three cases."""
     return MappingProxyType({text: name for name, entry in _entries().items() for text in _spellings(name, entry)})
 
 

@@ -1,8 +1,8 @@
 """The rows that features aggregate, as SQL trees over the bank's tables.
 
-Each function returns a SELECT of ``customer_id`` and the columns that `spec.ROWS` promises, of the rows that were known when the day
-`as_of` began. Trees hold only what every engine can say; ``:as_of`` is the one parameter. Beside the bank's tables they name three
-relations: ``who`` (the customers at hand, see `nextoffer.features.compile`), and
+Each function returns a SELECT of ``customer_id`` and the columns that `spec.ROWS` promises, of the rows that were known
+when the day ``as_of`` began. Beside the bank's tables they name three relations: ``who`` (the customers at hand, see
+`nextoffer.features.compile`), and
 
 * ``nextoffer_mcc`` (mcc, category): `nextoffer.features.mcc.table`;
 * ``nextoffer_wanted`` (customer_id): the customers to restrict to, only where a subset is compiled.
@@ -16,20 +16,31 @@ from dataclasses import dataclass
 from sqlglot import exp
 
 from nextoffer.features.mcc import OTHER
-from nextoffer.features.spec import Source
-from nextoffer.features.trees import column, day_of_month, days_ago, is_null, number, one_if, relation, the_day, when
+from nextoffer.features.spec import Readable, Source, covers
+from nextoffer.features.trees import (
+    Tree,
+    column,
+    day_of_month,
+    days_ago,
+    is_null,
+    number,
+    one_if,
+    relation,
+    the_day,
+    when,
+)
 
 MCC_TABLE = "nextoffer_mcc"
 WANTED_TABLE = "nextoffer_wanted"
 WHO = "who"
 
 MONEY = frozenset({"amount", "credit", "salary"})
-"""Row columns in money. They are whole ten-thousandths of the currency, because sums of whole numbers are exact (up to 2**53, that is
-900 thousand million): the same whatever the order of rows, the number of threads and the engine."""
+"""Row columns in money. They are whole ten-thousandths of the currency, because sums of whole numbers are exact (up to
+2**53, which is 900 thousand million): the same whatever the order of rows, the number of threads and the engine."""
 
 MONEY_PARTS = 10_000
 
-_CREDIT = ("credit", "Credit", "CREDIT", "cr", "CR", "c", "C")
+_CREDIT = ("credit", "cr", "c")
 _NEAR_DAYS = 3
 
 
@@ -47,20 +58,17 @@ class Scope:
         Only the customers of ``nextoffer_wanted``.
     """
 
-    reads: Mapping[str, frozenset[str]]
+    reads: Readable
     used: frozenset[str]
     subset: bool = False
-
-    def has(self, table: str, *columns: str) -> bool:
-        """Whether the table and all the columns may be read."""
-        return table in self.reads and set(columns) <= self.reads[table]
 
 
 def transactions(scope: Scope) -> exp.Select:
     """Return one row per transaction.
 
-    ``days_ago``; ``amount``, ``spent_ago`` (its days), ``channel``, ``mcc`` (category) and ``near_salary_day`` (1 or 0) of money spent;
-    ``credit`` and ``salary`` (credit near salary day) of money received, where ``direction`` tells the two apart.
+    ``days_ago``, ``channel`` and ``mcc`` (category) of all; ``amount``, ``spent_ago`` (its days) and
+    ``near_salary_day`` (1 or 0) of money spent; ``credit`` and ``salary`` (credit near salary day) of money received,
+    where ``direction`` tells the two apart.
     """
     read = (
         exp.select(column("customer_id", "t"), days_ago(column("date", "t")).as_("days_ago"), _money().as_("money"))
@@ -70,14 +78,14 @@ def transactions(scope: Scope) -> exp.Select:
     read = _with_channel(read, scope)
     read = _with_category(read, scope)
     read = _with_salary_gap(read, scope)
-    credit: exp.Expression | None = None
-    if scope.has("transactions", "direction"):
+    credit: Tree | None = None
+    if covers(scope.reads, "transactions", "direction"):
         read = read.select(column("direction", "t"))
-        credit = exp.and_(is_null(column("direction")).not_(), column("direction").isin(*_CREDIT))
+        credit = exp.and_(is_null(column("direction")).not_(), exp.Lower(this=column("direction")).isin(*_CREDIT))
     return _transaction_columns(read, scope, credit)
 
 
-def _money() -> exp.Expression:
+def _money() -> Tree:
     return exp.func("FLOOR", column("amount", "t") * MONEY_PARTS + exp.Literal.number("0.5"))
 
 
@@ -89,11 +97,11 @@ def _with_category(read: exp.Select, scope: Scope) -> exp.Select:
     """Add ``mcc``: the category of the transaction's own code, else its merchant's, else ``other``."""
     if "mcc" not in scope.used:
         return read
-    found: list[exp.Expression] = []
-    if scope.has("transactions", "mcc"):
+    found: list[Tree] = []
+    if covers(scope.reads, "transactions", "mcc"):
         read = read.join(relation(MCC_TABLE, "c"), on=column("mcc", "c").eq(column("mcc", "t")), join_type="left")
         found.append(column("category", "c"))
-    if scope.has("transactions", "merchant_id") and scope.has("merchants", "merchant_id", "mcc"):
+    if covers(scope.reads, "transactions", "merchant_id") and covers(scope.reads, "merchants", "merchant_id", "mcc"):
         merchants = (
             exp.select(column("merchant_id", "x"), column("category", "y"))
             .from_(relation("merchants", "x"))
@@ -106,7 +114,7 @@ def _with_category(read: exp.Select, scope: Scope) -> exp.Select:
 
 
 def _with_salary_gap(read: exp.Select, scope: Scope) -> exp.Select:
-    """Add ``gap``, the days between the day of month and salary day (at most the month's last day), and ``month_length``."""
+    """Add ``gap``, the days between the day and salary day (at most the month's last day), and ``month_length``."""
     salary = bool({"near_salary_day", "salary"} & scope.used)
     if salary or scope.subset:
         read = read.join(relation(WHO, "w"), on=column("customer_id", "w").eq(column("customer_id", "t")))
@@ -118,7 +126,7 @@ def _with_salary_gap(read: exp.Select, scope: Scope) -> exp.Select:
     return read.select(gap.as_("gap"), length.as_("month_length"))
 
 
-def _transaction_columns(read: exp.Select, scope: Scope, credit: exp.Expression | None) -> exp.Select:
+def _transaction_columns(read: exp.Select, scope: Scope, credit: Tree | None) -> exp.Select:
     spent = None if credit is None else exp.not_(credit)
     near = exp.or_(column("gap") <= _NEAR_DAYS, column("month_length") - column("gap") <= _NEAR_DAYS)
     is_near = one_if(near)
@@ -137,8 +145,11 @@ def _transaction_columns(read: exp.Select, scope: Scope, credit: exp.Expression 
 
 
 def holdings(scope: Scope) -> exp.Select:
-    """Return one row per holding opened before `as_of`: ``product_id``; ``held`` (1 if still held); ``opened_ago``, ``closed_ago``."""
-    opened, closed = scope.has("holdings", "opened_on"), scope.has("holdings", "closed_on")
+    """Return one row per holding opened before ``as_of``.
+
+    ``product_id``; ``held`` (1 if still held); ``opened_ago``; ``closed_ago`` if it was closed before ``as_of``.
+    """
+    opened, closed = covers(scope.reads, "holdings", "opened_on"), covers(scope.reads, "holdings", "closed_on")
     gone = column("closed_on", "t") < the_day()
     still = exp.or_(is_null(column("closed_on", "t")), column("closed_on", "t") >= the_day())
     columns = {
@@ -154,10 +165,13 @@ def holdings(scope: Scope) -> exp.Select:
 
 
 def responses(scope: Scope) -> exp.Select:
-    """Return one row per offer made before `as_of`: ``product_id``; ``days_ago``; ``accepted_ago`` if it was accepted before `as_of`."""
-    accepted = column("label", "t").eq(1)
-    accepted_on: exp.Expression = column("offered_on", "t")
-    if scope.has("responses", "responded_on"):
+    """Return one row per offer made before ``as_of``.
+
+    ``product_id``; ``days_ago``; ``accepted_ago`` if it was accepted before ``as_of``.
+    """
+    accepted: Tree = column("label", "t").eq(1)
+    accepted_on: Tree = column("offered_on", "t")
+    if covers(scope.reads, "responses", "responded_on"):
         responded = column("responded_on", "t")
         accepted = exp.and_(accepted, exp.or_(is_null(responded), responded < the_day()))
         accepted_on = exp.func("COALESCE", responded, accepted_on)
@@ -169,7 +183,7 @@ def responses(scope: Scope) -> exp.Select:
     return _of_customers(_select(columns, scope, "t"), "responses", scope).where(column("offered_on", "t") < the_day())
 
 
-def _select(columns: Mapping[str, exp.Expression], scope: Scope, table: str | None = None) -> exp.Select:
+def _select(columns: Mapping[str, Tree], scope: Scope, table: str | None = None) -> exp.Select:
     wanted = [value.as_(name) for name, value in columns.items() if name in scope.used]
     return exp.select(column("customer_id", table), *wanted)
 
@@ -190,9 +204,10 @@ SOURCES: Mapping[Source, Callable[[Scope], exp.Select]] = {
 
 
 def granted(purpose: str) -> exp.Select:
-    """Return ``customer_id`` and ``granted`` (1 or 0) as last recorded by the end of `as_of`, whatever the channel.
+    """Return ``customer_id`` and ``granted`` (1 or 0) as last recorded by the end of ``as_of``, whatever the channel.
 
-    A permission is a rule, not an observation, so one withdrawn today counts today. Of a grant and a refusal on one day the refusal counts.
+    A permission is a rule, not an observation, so one withdrawn today counts today. Of a grant and a refusal on one day
+    the refusal counts.
     """
     yes = exp.Max(this=when(column("granted"), column("recorded_on")))
     no = exp.Max(this=when(exp.not_(column("granted")), column("recorded_on")))

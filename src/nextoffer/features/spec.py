@@ -1,8 +1,9 @@
 """The closed feature spec: everything a feature can be, as plain values.
 
 A feature is a `FeatureColumn` (what it means) and a formula (how it comes about). Formulas are built from aggregates
-(function × column × window × category) over three kinds of rows, so that one compiler covers them all and a saved spec cannot
-smuggle in SQL. The columns that rows have are listed in `ROWS`; `nextoffer.features.rows` says how they come from the bank's tables.
+(function × column × window × category) over three kinds of rows, so that one compiler covers them all and a saved spec
+cannot smuggle in SQL. The columns that rows have are listed in `ROWS`; `nextoffer.features.rows` says how they come
+from the bank's tables.
 """
 
 from __future__ import annotations
@@ -94,9 +95,9 @@ class Ratio:
 
 @dataclass(frozen=True)
 class Top:
-    """The category that is the `rank`-th most frequent among a customer's rows, null if there are fewer; ties go by name.
+    """The category that is the `rank`-th most frequent among a customer's rows, null if there are fewer.
 
-    `counts` holds one count per category, each with the category as the value of its `where`.
+    `counts` holds one count per category, each with the category as the value of its `where`. Ties go by name.
     """
 
     __pydantic_config__ = _STRICT
@@ -163,6 +164,19 @@ class Reads:
     columns: tuple[str, ...]
 
 
+Readable = Mapping[str, frozenset[str]]
+"""The columns that features may be made of, by table; tables that are absent or useless are not in it."""
+
+
+def covers(readable: Readable, table: str, *columns: str) -> bool:
+    """Return whether the table and all the columns may be read.
+
+    >>> covers({"risk": frozenset({"pd"})}, "risk", "pd"), covers({}, "risk")
+    (True, False)
+    """
+    return table in readable and set(columns) <= readable[table]
+
+
 @dataclass(frozen=True)
 class FeatureSpec:
     """Every feature of one model, and what it takes to build them. Make one with `discover`.
@@ -194,9 +208,10 @@ class FeatureSpec:
         """Return the distinct aggregates over one kind of rows, in the order of first use."""
         return tuple(dict.fromkeys(a for a in self._all_aggregates() if a.rows == rows))
 
-    def read_columns(self, table: str) -> frozenset[str]:
-        """Return the columns of a table that features are made of; none if the table is not used."""
-        return frozenset(name for r in self.reads if r.table == table for name in r.columns)
+    @cached_property
+    def readable(self) -> Readable:
+        """The columns that features are made of, by table."""
+        return {r.table: frozenset(r.columns) for r in self.reads}
 
     def to_json(self) -> str:
         """Return the spec as JSON, which `from_json` reads back."""

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 from sqlglot import exp
+
+Tree: TypeAlias = exp.Expr
+"""Any piece of a query."""
 
 
 def column(name: str, table: str | None = None) -> exp.Column:
@@ -14,7 +19,7 @@ def column(name: str, table: str | None = None) -> exp.Column:
     return exp.column(name, table=table, quoted=True)
 
 
-def relation(name: str, alias: str | None = None) -> exp.Expression:
+def relation(name: str, alias: str | None = None) -> Tree:
     """Return a reference to a table or view.
 
     >>> relation("transactions", "t").sql()
@@ -23,7 +28,7 @@ def relation(name: str, alias: str | None = None) -> exp.Expression:
     return exp.alias_(exp.to_table(name), alias, table=True) if alias else exp.to_table(name)
 
 
-def the_day() -> exp.Expression:
+def the_day() -> Tree:
     """Return the day features stand for: the parameter ``as_of``, the only one that queries have.
 
     >>> the_day().sql("duckdb")
@@ -32,7 +37,7 @@ def the_day() -> exp.Expression:
     return exp.cast(exp.Placeholder(this="as_of"), "date")
 
 
-def days_ago(day: exp.Expression) -> exp.Expression:
+def days_ago(day: Tree) -> Tree:
     """Return whole days from `day` until the day features stand for.
 
     >>> days_ago(column("date")).sql("spark")
@@ -41,26 +46,26 @@ def days_ago(day: exp.Expression) -> exp.Expression:
     return exp.DateDiff(this=the_day(), expression=day, unit=exp.var("DAY"))
 
 
-def day_of_month(day: exp.Expression) -> exp.Expression:
+def day_of_month(day: Tree) -> Tree:
     """Return 1 to 31."""
     return exp.Extract(this=exp.var("DAY"), expression=day)
 
 
-def when(condition: exp.Expression | None, value: exp.Expression) -> exp.Expression:
+def when(condition: Tree | None, value: Tree) -> Tree:
     """Return `value` where the condition holds, else null; `value` itself without a condition."""
     return value if condition is None else exp.case().when(condition, value)
 
 
-def one_if(condition: exp.Expression) -> exp.Expression:
+def one_if(condition: Tree) -> Tree:
     """Return 1 where the condition holds, else 0."""
     return exp.case().when(condition, number(1)).else_(number(0))
 
 
-def is_null(value: exp.Expression) -> exp.Expression:
+def is_null(value: Tree) -> Tree:
     """Return whether the value is null."""
     return value.is_(exp.null())
 
 
-def number(value: int) -> exp.Expression:
+def number(value: int) -> Tree:
     """Return a whole number."""
     return exp.Literal.number(value)
