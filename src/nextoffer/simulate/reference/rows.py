@@ -8,12 +8,22 @@ from datetime import date
 from typing import Self
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from nextoffer.keyed import normal, uniform
 from nextoffer.simulate.draws import Flags, Floats, Whole, category, named, whole
 from nextoffer.simulate.reference.truth import CAMPAIGNS, NEAR_SALARY, Answers, Truth
-from nextoffer.simulate.reference.world import CATEGORIES, CHANNELS, SEGMENTS, TODAY, Customers, Purchases, World
+from nextoffer.simulate.reference.world import (
+    CATEGORIES,
+    CHANNELS,
+    SEGMENTS,
+    TODAY,
+    Customers,
+    Products,
+    Purchases,
+    World,
+)
 
 TRAINING = 4  # campaigns 0..3 train, the others validate
 UNASKED = 0.02  # share of the pairs not contacted while validating that are labelled 1 all the same
@@ -45,7 +55,7 @@ class Tally:
 
     contacts: Whole
     accepts: Whole
-    favourite: np.ndarray[tuple[int], np.dtype[np.int8]]
+    favourite: npt.NDArray[np.int8]
 
     @classmethod
     def empty(cls, world: World) -> Self:
@@ -58,15 +68,24 @@ class Tally:
         for answers in campaigns[:TRAINING]:
             self.contacts[:] += answers.offered.sum(axis=0)
             self.accepts[:] += answers.accepted.sum(axis=0)
-        owner, kind = categories
-        by_name = np.argsort(CATEGORIES)
-        counts = np.bincount(owner * len(CATEGORIES) + kind, minlength=len(ids) * len(CATEGORIES))
-        self.favourite[ids] = by_name[counts.reshape(len(ids), -1)[:, by_name].argmax(axis=1)]
+        self.favourite[ids] = favourite_category(*categories, len(ids))
 
     @property
     def popularity(self) -> Floats:
         """float64 (P,): share of the training contacts that were accepted."""
         return np.asarray(self.accepts / np.maximum(self.contacts, 1))
+
+
+def favourite_category(owner: Whole, category: Whole, customers: int) -> Whole:
+    """Return the category with most transactions of each customer 0..n-1; of equal ones the first by name.
+
+    >>> favourite = favourite_category(np.array([0, 0, 0, 1, 1]), np.array([1, 1, 2, 5, 4]), 2)
+    >>> [CATEGORIES[k] for k in favourite]
+    ['fuel', 'travel']
+    """
+    by_name, width = np.argsort(CATEGORIES), len(CATEGORIES)
+    counts = np.bincount(owner * width + category, minlength=customers * width).reshape(customers, width)
+    return np.asarray(by_name[counts[:, by_name].argmax(axis=1)])
 
 
 def products_table(world: World) -> pa.Table:
@@ -176,7 +195,7 @@ def evaluation_table(truth: Truth, people: Customers, tally: Tally) -> pa.Table:
             "customer_id": people.ids[rows],
             "product_id": cols,
             "label": label[rows, cols].astype(np.int64),
-            "heuristic": heuristic(truth.world, people, tally)[rows, cols],
+            "heuristic": heuristic(truth.world.catalogue, people, tally)[rows, cols],
             "popularity": tally.popularity[cols],
         }
     )
@@ -190,8 +209,8 @@ def _validation_labels(truth: Truth, people: Customers) -> Flags:
     return np.asarray(np.where(asked, accepted, unasked))
 
 
-def heuristic(world: World, people: Customers, tally: Tally) -> Floats:
+def heuristic(products: Products, people: Customers, tally: Tally) -> Floats:
     """Return float64 (n, P): 0.4 popularity + 0.2 [minimum income met] + 0.4 [favourite category suggests the type]."""
-    suggests = np.array([[kind in TYPES_OF_CATEGORY[name] for kind in world.catalogue.kind] for name in CATEGORIES])
-    meets = people.income[:, None] >= world.catalogue.min_income[None, :]
+    suggests = np.array([[kind in TYPES_OF_CATEGORY[name] for kind in products.kind] for name in CATEGORIES])
+    meets = people.income[:, None] >= products.min_income[None, :]
     return np.asarray(0.4 * tally.popularity + 0.2 * meets + 0.4 * suggests[tally.favourite[people.ids]])

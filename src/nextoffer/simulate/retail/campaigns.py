@@ -27,7 +27,8 @@ EVERY = 14  # days between campaigns, and days in which an answer counts
 FIRST = 112  # days before today
 ASKED = 0.5
 HELD_BACK = 0.15
-FATIGUE = 0.75  # each earlier offer leaves this share of the effect
+FATIGUE = 0.75  # each offer that is remembered leaves this share of the effect
+REMEMBERED = 0.6  # of an offer, one campaign later
 OTHER_CHANNEL = 0.2  # share of offers that go over another channel than the preferred one
 OTHER_EFFECT = 0.75  # and what that leaves of the effect
 
@@ -79,7 +80,7 @@ class Season:
     books
         Holdings so far.
     offers
-        float64 (n, 1): offers received so far.
+        float64 (n, 1): offers received and not yet forgotten.
     """
 
     world: World
@@ -95,7 +96,7 @@ class Season:
             draw = self._draw(k)
             taken, delay = self._answers(k, draw)
             self.books = self.books.with_new(taken, draw.days_back - delay)
-            self.offers = self.offers + draw.contacted[:, None]
+            self.offers = REMEMBERED * (self.offers + draw.contacted[:, None])
             yield Played(draw, taken[rows, draw.product], delay[rows, draw.product])
 
     def _draw(self, k: int) -> Draw:

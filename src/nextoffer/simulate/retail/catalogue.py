@@ -2,7 +2,7 @@
 
 Columns of ``products.csv`` beyond the contract's: ``appeal`` (log-odds that an average customer takes the product up by
 himself within two weeks), ``held`` (the same that he holds it already) and the weight of each need that it answers.
-Current accounts have no chance of being held: everybody is given one of them. Needs move purchases between categories too.
+Current accounts have no chance of being held: everybody is given one. Needs also move purchases between categories.
 """
 
 from __future__ import annotations
@@ -72,9 +72,15 @@ def made_for(segments: tuple[str, ...]) -> Whole:
     return np.array([segments.index(s) if s in segments else -1 for s in texts("segment_bias")])
 
 
-def needs_of(table: pa.Table) -> Floats:
-    """Return float64 (7, m): the weight of each need for each row of products or categories."""
-    return np.array([table[need].to_numpy() for need in NEEDS], dtype=np.float64)
+def answered(needs: Floats, table: pa.Table) -> Floats:
+    """Return float64 (n, m): how far each row of products or categories answers the needs (n, 7) of each customer.
+
+    Need by need and not as one matrix product, whose last bits would depend on how many customers are asked at a time.
+    """
+    out = np.zeros((len(needs), table.num_rows))
+    for k, need in enumerate(NEEDS):
+        out += needs[:, k, None] * table[need].to_numpy()
+    return out
 
 
 @cache

@@ -88,7 +88,7 @@ def _purchase_day(seed: int, key: Whole, salary_day: Whole) -> Whole:
 
 def _kind(seed: int, key: Whole, owner: Whole, needs: Floats) -> Whole:
     kinds = catalogue.categories()
-    shares = np.cumsum(kinds["share"].to_numpy() * np.exp(needs @ catalogue.needs_of(kinds)), axis=1)
+    shares = np.cumsum(kinds["share"].to_numpy() * np.exp(catalogue.answered(needs, kinds)), axis=1)
     u = uniform(seed, "purchase kind", key) * shares[owner, -1]
     kind = np.zeros(len(owner), dtype=np.int64)
     for k in range(kinds.num_rows - 1):  # column by column: a matrix of purchases × categories would not fit

@@ -63,7 +63,7 @@ def wishes(world: World, people: Customers) -> Wishes:
 
 def attraction(people: Customers) -> Floats:
     """Return float64 (n, 24): how far each product answers the customer's needs."""
-    return np.asarray(people.needs @ catalogue.needs_of(catalogue.products()))
+    return catalogue.answered(people.needs, catalogue.products())
 
 
 def _fit(people: Customers) -> Floats:

@@ -204,13 +204,13 @@ def income_level(income: Floats) -> Floats:
 
 def customers_table(world: World, people: Customers, ids: pa.Array) -> pa.Table:
     """Return the customers table; `ids` are the customers' ids as text."""
-    managed = people.segment > 0
-    manager = whole(world.seed, "manager", people.household, low=1, high=max(1, world.customers // 400))
+    managers = pa.array([f"RM{m:04d}" for m in range(1, 2 + world.customers // 400)])
+    manager = whole(world.seed, "manager", people.household, low=0, high=len(managers) - 1)
     return pa.table(
         {
             "customer_id": ids,
             "household_id": world.text_ids(people.household, "H"),
-            "rm_id": pa.array([f"RM{m:04d}" if has else None for m, has in zip(manager, managed, strict=True)]),
+            "rm_id": managers.take(pa.array(manager, mask=people.segment == SEGMENTS.index("Mass"))),
             "age": people.age,
             "gender": named(people.female.astype(np.int64), ("male", "female")),
             "children": people.children,
