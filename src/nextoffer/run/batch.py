@@ -26,6 +26,14 @@ _BEFORE_RANKING = ("consent", "eligibility")
 
 
 @dataclass(frozen=True)
+class Files:
+    """Where a batch writes to."""
+
+    decisions: Path
+    refusals: Path
+
+
+@dataclass(frozen=True)
 class Written:
     """What a batch wrote: customers seen, and rows of each file."""
 
@@ -42,8 +50,7 @@ def refusals_path(out: Path) -> Path:
 def recommend_to_files(
     engine: Engine,
     bank: Bank,
-    out: Path,
-    refusals: Path,
+    out: Files,
     *,
     as_of: date | None = None,
     chunk: int = CHUNK,
@@ -53,7 +60,7 @@ def recommend_to_files(
     day = as_of or engine.as_of
     customers = 0
     with ExitStack() as files:
-        first, second = (files.enter_context(TableWriter(path)) for path in (out, refusals))
+        first, second = (files.enter_context(TableWriter(path)) for path in (out.decisions, out.refusals))
         for batch in engine.batches(bank, as_of=day, chunk=chunk):
             decided = engine.decide(batch, day)
             first.write(decided.decisions)

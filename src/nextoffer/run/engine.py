@@ -109,7 +109,7 @@ class Engine:
 
     @cached_property
     def model_id(self) -> str:
-        """First 12 hexadecimal digits of the SHA-256 over all that scores and explains; the policy is not part of it."""
+        """First 12 hexadecimal digits of the SHA-256 over all that scores and explains, without the policy."""
         with tempfile.TemporaryDirectory() as folder:
             self._write_model(Path(folder))
             return artefact.content_id(Path(folder))

@@ -98,8 +98,8 @@ def _labels(bank: Bank, as_of: date, seed: int) -> _Labels:
         if pc.sum(data.column("label")).as_py():
             return _Labels(_thinned(data, seed), ADOPTIONS)
     raise ModelError(
-        f"nothing to learn from before {as_of}: needed are rows in responses (offered_on before that day), "
-        f"or in holdings with opened_on in the {ADOPTION_WINDOWS} months before it; tables present: {', '.join(bank.tables)}"
+        f"nothing to learn from before {as_of}: needed are rows in responses (offered_on before that day), or in "
+        f"holdings with opened_on in the {ADOPTION_WINDOWS} months before it; tables present: {', '.join(bank.tables)}"
     )
 
 

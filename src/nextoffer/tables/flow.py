@@ -35,8 +35,8 @@ class FeatureColumn:
     name, label
         Column name, and the same in plain words for people ("Share of spend on travel").
     group, purpose
-        Where it comes from; and what it may be used for: ``relationship`` (needed to serve the customer), ``profiling`` (behaviour,
-        needs consent where consents are kept), ``rule`` (for rules and facts only, never learned from).
+        Where it comes from; and what it may be used for: ``relationship`` (needed to serve the customer), ``profiling``
+        (behaviour, needs consent where consents are kept), ``rule`` (for rules and facts only, never learned from).
     kind
         ``number``, ``category`` (text) or ``flag``.
     sign
@@ -62,7 +62,8 @@ class FeatureTable:
     Attributes
     ----------
     data
-        ``customer_id`` and one column per entry of `columns`, in that order. Numbers are float64, flags bool, categories text; null = not known.
+        ``customer_id`` and one column per entry of `columns`, in that order. Numbers are float64, flags bool,
+        categories text; null = not known.
     columns
         What each column means.
     as_of
@@ -152,7 +153,8 @@ class Scores(Protocol):
     log_odds
         float32 (n, P): calibrated log-odds that the customer accepts the product.
     features
-        F names that contributions are given for: customer features, product features as ``product.<column>`` and pair features as ``pair.<name>``.
+        F names that contributions are given for: customer features, product features as ``product.<column>`` and pair
+        features as ``pair.<name>``.
     intercept
         float (P,)-broadcastable constant: ``intercept + contributions.sum(axis=1) == log_odds`` for each pair.
     average

@@ -1,0 +1,54 @@
+"""``nextoffer``: the commands, and what becomes of errors.
+
+Exit codes: 0 done · 1 an unexpected fault · 2 the input or the command line is wrong, nothing was written · 3 a saved
+model is damaged.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from nextoffer import __version__
+from nextoffer.cli import check, demo, evaluate, explain, fit, recommend, score, simulate
+from nextoffer.errors import NextOfferError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    help="Which products to offer each customer next, in which order, and why.\n\n"
+    "Exit codes: 0 done, 2 the input is wrong and nothing was written, 3 a saved model is damaged.",
+)
+for command in (
+    demo.demo,
+    check.check,
+    fit.fit,
+    recommend.recommend,
+    score.score,
+    evaluate.evaluate,
+    explain.explain,
+):
+    app.command(no_args_is_help=command is not demo.demo)(command)
+app.add_typer(simulate.app, name="simulate")
+
+
+@app.callback(invoke_without_command=True)
+def version(show: Annotated[bool, typer.Option("--version", help="Print the version and end.")] = False) -> None:
+    """Which products to offer each customer next, in which order, and why."""
+    if show:
+        typer.echo(f"nextoffer {__version__}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command line; an error that the user can mend becomes a message and an exit code."""
+    try:
+        app()
+    except NextOfferError as error:
+        for problem in error.problems:
+            typer.echo(f"error: {problem}", err=True)
+        sys.exit(error.exit_code)

@@ -1,0 +1,58 @@
+"""``nextoffer explain``: why, why not, and what would have to change."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nextoffer.cli.options import AsJson, AsOf, BankFolder, ModelFolder, PolicyFile
+
+if TYPE_CHECKING:
+    from nextoffer.run.explain import Explanation
+
+
+def explain(
+    bank: BankFolder,
+    customer: Annotated[str, typer.Argument(help="The customer's id.", show_default=False)],
+    model: ModelFolder,
+    product: Annotated[
+        str | None, typer.Argument(help="A product's id; all products if left out.", show_default=False)
+    ] = None,
+    as_of: AsOf = None,
+    policy: PolicyFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what a customer is offered and why, what not and why not, and what would have to change.
+
+    Example: nextoffer explain my_bank 1042 --model model
+    """
+    from nextoffer.policy.file import Policy
+    from nextoffer.run.engine import Engine
+    from nextoffer.run.explain import explained
+    from nextoffer.tables.bank import Bank
+
+    engine = Engine.load(model)
+    engine = engine.with_policy(Policy.read(policy)) if policy else engine
+    found = explained(engine, Bank.read(bank), customer, product=product, as_of=as_of.date() if as_of else None)
+    if as_json:
+        typer.echo(json.dumps([e.to_dict() for e in found], indent=2, ensure_ascii=False))
+        return
+    for explanation in found:
+        _show(explanation, detailed=product is not None)
+
+
+def _show(found: Explanation, *, detailed: bool) -> None:
+    head = f"rank {found.rank}" if found.rank else f"not offered ({found.stage}: {found.rule})"
+    typer.secho(f"{found.name} [{found.product_id}]: {head}, propensity {found.propensity:.1%}", bold=True)
+    for reason in found.reasons:
+        typer.echo(f"  + {reason}")
+    for reason in found.against:
+        typer.echo(f"  - {reason}")
+    for line in found.changes:
+        typer.echo(f"  ! {line}")
+    if detailed:
+        typer.echo("  Log-odds against the average customer for this product:")
+        for label, value in found.contributions:
+            typer.echo(f"    {value:+.3f}  {label}")

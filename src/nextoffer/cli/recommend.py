@@ -1,0 +1,48 @@
+"""``nextoffer recommend``: decisions and refusals of every customer, to files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nextoffer.cli.options import AsJson, AsOf, BankFolder, ModelFolder, PolicyFile, customers_bar
+
+
+def recommend(
+    bank: BankFolder,
+    model: ModelFolder,
+    out: Annotated[Path, typer.Option(help="Decisions, .parquet or .csv.", show_default=False)],
+    as_of: AsOf = None,
+    refusals: Annotated[
+        Path | None, typer.Option(help="Refusals; beside the decisions if left out.", show_default=False)
+    ] = None,
+    policy: PolicyFile = None,
+    chunk: Annotated[int, typer.Option(min=1, help="Customers at a time; does not change the result.")] = 65_536,
+    as_json: AsJson = False,
+) -> None:
+    """Decide for every customer: what to offer, in which order and why; and what not, and why not.
+
+    Example: nextoffer recommend my_bank --model model --as-of 2025-10-11 --out offers.parquet
+    """
+    from nextoffer.policy.file import Policy
+    from nextoffer.run.batch import Files, recommend_to_files, refusals_path
+    from nextoffer.run.engine import Engine, customer_count
+    from nextoffer.tables.bank import Bank
+
+    engine = Engine.load(model)
+    engine = engine.with_policy(Policy.read(policy)) if policy else engine
+    source = Bank.read(bank)
+    files = Files(out, refusals or refusals_path(out))
+    day = as_of.date() if as_of else None
+    with customers_bar("Deciding", customer_count(source)) as progress:
+        written = recommend_to_files(engine, source, files, as_of=day, chunk=chunk, progress=progress)
+    if as_json:
+        typer.echo(
+            json.dumps(vars(written) | {"out": str(files.decisions), "refusals_out": str(files.refusals)}, indent=2)
+        )
+        return
+    typer.echo(f"{files.decisions}: {written.decisions:,} offers to {written.customers:,} customers")
+    typer.echo(f"{files.refusals}: {written.refusals:,} pairs not offered, each with the rule that stopped it")

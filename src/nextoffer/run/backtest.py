@@ -1,0 +1,248 @@
+"""The time-split backtest: everything is fitted on what was known before a day and judged on what came after.
+
+Ranker, challenger and baselines meet on the same pairs. *Ranking* is judged on every pair that the policy's consent and
+eligibility rules allow on that day (1 = accepted later); *discrimination and calibration* on the offers really made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from nextoffer.errors import BankError, ModelError
+from nextoffer.evaluate.backtest import Backtest, backtest
+from nextoffer.evaluate.judge import Family, Settings
+from nextoffer.evaluate.pairs import Contender, Truth
+from nextoffer.features import build, discover
+from nextoffer.keyed import uniform
+from nextoffer.models.baselines import BASELINES, Baseline
+from nextoffer.models.ranker import Ranker, sigmoid
+from nextoffer.policy.batch import Batch
+from nextoffer.policy.file import Policy
+from nextoffer.run.batch import eligible_scores
+from nextoffer.run.engine import Engine, ranker_named
+from nextoffer.run.labels import ADOPTION_WINDOW, RESPONSES, labelled
+from nextoffer.tables.bank import Bank
+from nextoffer.tables.flow import Floats, Scores
+
+CHAMPION, CHALLENGER, BASELINE = "glassbox", "lightgbm", "heuristic"
+MAX_CUSTOMERS = 50_000
+"""Customers judged, a keyed sample where the bank has more."""
+_RANKING: tuple[Family, ...] = ("ranking", "response")
+_PAIRS: tuple[Family, ...] = ("discrimination", "calibration")
+_KEYS = ["customer_id", "product_id"]
+Step = Callable[[str], None]
+"""Told what is being done now."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a backtest is made.
+
+    Attributes
+    ----------
+    split
+        Everything before this day trains, the rest judges; None takes the first day of the last third of offer dates.
+    challenger
+        Also fit LightGBM.
+    by
+        Customer columns whose values are judged on their own.
+    resamples
+        Of the bootstrap.
+    """
+
+    split: date | None = None
+    challenger: bool = True
+    by: Sequence[str] = ()
+    resamples: int = 1000
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a backtest found, and the engine it judged.
+
+    Attributes
+    ----------
+    found
+        The Report (splits ``eligible pairs`` and ``offers made``), reliability and deciles.
+    engine
+        The champion, fitted on what came before `split`.
+    batch
+        The judged customers with the champion's scores.
+    contenders
+        Scores (n, P) of every model for the rows and columns of `batch`.
+    eligible
+        customer_id, product_id, label of the eligible pairs, with truth columns where there is a truth.
+    split
+        The day of the split.
+    """
+
+    found: Backtest
+    engine: Engine
+    batch: Batch
+    contenders: Mapping[str, Scores]
+    eligible: pa.Table
+    split: date
+
+
+def evaluate(bank: Bank, policy: Policy, *, options: Options | None = None, step: Step = lambda _: None) -> Evaluation:
+    """Return how the glass box, the challenger and the baselines do on what came after the split.
+
+    Raises
+    ------
+    ModelError
+        There is nothing to learn from before the split, or nothing to judge by after it.
+    """
+    chosen = options or Options()
+    split = chosen.split or time_split(bank)
+    step(f"Features as of {split}")
+    spec = discover(bank, split)
+    learned = labelled(bank, spec, split, seed=policy.seed)
+    rankers: dict[str, Ranker] = {}
+    for name in (CHAMPION, *((CHALLENGER,) if chosen.challenger else ())):
+        step(f"Fitting {name}")
+        rankers[name] = ranker_named(name, policy.seed).fit(learned.training)
+    rankers |= {name: Baseline(name, policy.seed).fit(learned.training) for name in BASELINES}
+    details = {"bank": bank.name, "labels": learned.source}
+    engine = Engine.around(rankers[CHAMPION], spec, policy, learned.training, details=details)
+    step("Scoring and judging")
+    batch = engine.batch(bank, build(spec, bank, split, customers=_judged(bank, policy.seed)))
+    products = learned.training.products
+    scores = {CHAMPION: batch.scores} | {
+        n: r.score(batch.features, products) for n, r in rankers.items() if n != CHAMPION
+    }
+    offers = _later_labels(bank, split, learned.source)
+    eligible = _eligible_pairs(engine, batch, offers, bank.path)
+    found = _judge(batch, scores, eligible, offers, chosen)
+    return Evaluation(found, engine, batch, scores, eligible, split)
+
+
+def time_split(bank: Bank) -> date:
+    """Return the first day of the last third of the bank's offer dates, or one adoption window before its last opening.
+
+    Raises
+    ------
+    ModelError
+        There are fewer than two offer dates and no dated holdings.
+    """
+    con = bank.connect()
+    if bank.has("responses"):
+        rows = con.sql("select distinct offered_on from responses order by 1").fetchall()
+        if len(rows) > 1:
+            last: date = rows[-max(1, len(rows) // 3)][0]
+            return last
+    if bank.has("holdings") and "opened_on" in bank.columns("holdings"):
+        found = con.sql("select max(opened_on) from holdings").fetchall()[0][0]
+        if found is not None:
+            earlier: date = found - ADOPTION_WINDOW
+            return earlier
+    raise ModelError("a backtest needs offers on two days or more in responses, or holdings with opened_on")
+
+
+def _judged(bank: Bank, seed: int) -> pa.Array:
+    ordered = bank.connect().sql("select customer_id from customers order by 1").to_arrow_table()
+    ids = ordered.column("customer_id").combine_chunks()
+    if len(ids) <= MAX_CUSTOMERS:
+        return ids
+    return ids.filter(pa.array(uniform(seed, "judged", ids) < MAX_CUSTOMERS / len(ids)))
+
+
+def _later_labels(bank: Bank, split: date, source: str) -> pa.Table:
+    """customer_id, product_id, label of every offer made (or product taken up) from the split on, one row per pair."""
+    if source == RESPONSES:
+        query = (
+            "select customer_id, product_id, max(label) as label from responses where offered_on >= $day group by all"
+        )
+        parameters: dict[str, object] = {"day": split}
+    else:
+        query = """select distinct customer_id, product_id, 1.0 as label from holdings
+                   where opened_on > $day and opened_on <= $last"""
+        parameters = {"day": split, "last": split + ADOPTION_WINDOW}
+    found = bank.connect().execute(query, parameters).to_arrow_table()
+    if not found.num_rows or not pc.sum(found.column("label")).as_py():
+        raise ModelError(f"nothing to judge by: no acceptance on or after {split}")
+    return found
+
+
+def _eligible_pairs(engine: Engine, batch: Batch, offers: pa.Table, folder: Path) -> pa.Table:
+    pairs = eligible_scores(engine, batch).select(_KEYS)
+    pairs = pairs.append_column("row", pa.array(np.arange(pairs.num_rows)))
+    joined = pairs.join(offers, keys=_KEYS, join_type="left outer")
+    truth = read_truth(folder)
+    if truth is not None:
+        joined = joined.join(truth, keys=_KEYS, join_type="left outer")
+    joined = joined.sort_by("row").drop_columns("row")
+    filled = pc.fill_null(joined.column("label"), 0.0)
+    return joined.set_column(joined.column_names.index("label"), "label", filled)
+
+
+def read_truth(folder: Path) -> pa.Table | None:
+    """Return customer_id, product_id, response and noiseless of a simulated bank's ``truth.parquet``, or None.
+
+    `response` is the true P(accept) of one contact: 0.25 × sigmoid(true_score), or p_treated.
+    """
+    path = folder / "truth.parquet" if folder.is_dir() else folder.parent / "truth.parquet"
+    if not path.is_file():
+        return None
+    table = pq.read_table(path)
+    if "p_treated" in table.column_names:
+        response = table.column("p_treated").to_numpy()
+    elif "true_score" in table.column_names:
+        response = 0.25 * sigmoid(table.column("true_score").to_numpy())
+    else:
+        return None
+    noiseless = table.column("noiseless_score") if "noiseless_score" in table.column_names else pa.array(response)
+    return table.select(_KEYS).append_column("response", pa.array(response)).append_column("noiseless", noiseless)
+
+
+def _judge(
+    batch: Batch, scores: Mapping[str, Scores], eligible: pa.Table, offers: pa.Table, options: Options
+) -> Backtest:
+    known = pc.is_in(offers.column("customer_id"), value_set=pc.unique(batch.features.customer_ids.combine_chunks()))
+    made = offers.filter(known)
+    made = made.filter(
+        pc.is_in(made.column("product_id"), value_set=batch.products.column("product_id").combine_chunks())
+    )
+    ranking = _one(batch, scores, eligible, options, ("eligible pairs", _RANKING))
+    if not 0 < pc.sum(made.column("label")).as_py() < made.num_rows:
+        made = eligible  # adoptions: every pair not taken up is a no
+    pairs = _one(batch, scores, made, options, ("offers made", _PAIRS))
+    return Backtest(pa.concat_tables([ranking.report, pairs.report]), pairs.reliability, pairs.deciles)
+
+
+def _one(
+    batch: Batch,
+    scores: Mapping[str, Scores],
+    pairs: pa.Table,
+    options: Options,
+    kind: tuple[str, tuple[Family, ...]],
+) -> Backtest:
+    split, families = kind
+    rows = pc.index_in(pairs.column("customer_id"), value_set=batch.features.customer_ids.combine_chunks()).to_numpy()
+    cols = pc.index_in(pairs.column("product_id"), value_set=batch.products.column("product_id").combine_chunks())
+    cols = cols.to_numpy()
+    contenders = {name: _contender(name, s, rows, cols) for name, s in scores.items()}
+    truth = None
+    if "response" in pairs.column_names and not pairs.column("response").null_count:
+        truth = Truth(pairs.column("response").to_numpy(), pairs.column("noiseless").to_numpy())
+    for column in options.by:
+        if column not in batch.features.data.column_names:
+            raise BankError(
+                f"cannot judge by '{column}': customers have {', '.join(batch.features.data.column_names[1:])}"
+            )
+        pairs = pairs.append_column(column, batch.features.data.column(column).take(pa.array(rows)))
+    settings = Settings(baseline=BASELINE, split=split, families=families, resamples=options.resamples)
+    return backtest(pairs, contenders, truth=truth, by=options.by, settings=settings)
+
+
+def _contender(name: str, scores: Scores, rows: Floats, cols: Floats) -> Contender:
+    log_odds = scores.log_odds[rows, cols].astype(np.float64)
+    probability = name in (CHAMPION, CHALLENGER, "popularity")
+    return Contender(sigmoid(log_odds) if probability else log_odds, probability)
