@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
+from hashlib import sha256
 
 import numpy as np
 import numpy.typing as npt
@@ -173,18 +174,19 @@ def _decision_ids(batch: Batch, ranking: Ranking, policy: Policy, ids: DecisionI
     A run is a day, model, policy and seed, so that repeating it gives the same ids. A customer's offers of one run
     share their beginning.
     """
-    run = f"decision {ids.as_of.isoformat()} {ids.model_id} {policy.policy_id}"
+    run = f"{ids.as_of.isoformat()} {ids.model_id} {policy.policy_id} {ids.seed}"
+    key = int.from_bytes(sha256(run.encode()).digest()[:8])
     customers, products = batch.features.customer_ids, batch.products.column("product_id")
     lanes = (
-        _bits32(ids.seed, f"{run} high", customers)[ranking.rows],
-        _bits32(ids.seed, f"{run} low", customers)[ranking.rows],
-        _bits32(ids.seed, f"{run} product", products)[ranking.cols],
+        _bits32(key, "high", customers)[ranking.rows],
+        _bits32(key, "low", customers)[ranking.rows],
+        _bits32(key, "product", products)[ranking.cols],
     )
     return _hexadecimal(np.stack(lanes, axis=1))
 
 
-def _bits32(seed: int, purpose: str, ids: pa.ChunkedArray) -> npt.NDArray[np.uint32]:
-    return (keyed.uniform(seed, purpose, ids) * 2.0**32).astype(np.uint32)
+def _bits32(key: int, purpose: str, ids: pa.ChunkedArray) -> npt.NDArray[np.uint32]:
+    return (keyed.uniform(key, purpose, ids) * 2.0**32).astype(np.uint32)
 
 
 def _hexadecimal(words: npt.NDArray[np.uint32]) -> pa.Array:

@@ -71,7 +71,7 @@ def reasons_for(
         A reason of the bank's own does not fit the bank's columns.
     """
     limits = limits or ReasonLimits()
-    given = tuple(s for s in speakers(catalogue, pairs.batch, side) if s.reason.text(audience))
+    given = speakers(catalogue, pairs.batch, side, audience)
     starts = range(0, len(pairs), _BLOCK) or [0]
     blocks = [_of_block(pairs.part(start, start + _BLOCK), given, limits, audience) for start in starts]
     return Reasons(pa.concat_arrays([b.texts for b in blocks]), pa.concat_arrays([b.codes for b in blocks]))

@@ -11,7 +11,7 @@ import numpy as np
 
 from nextoffer.errors import PolicyError, did_you_mean
 from nextoffer.policy.batch import Batch, Pairs
-from nextoffer.policy.catalogue import EACH_NAMES, Catalogue, Reason, Side
+from nextoffer.policy.catalogue import EACH_NAMES, Audience, Catalogue, Reason, Side
 from nextoffer.policy.expression import Expression, parsed
 from nextoffer.policy.logic import Columns, Mask, Values
 from nextoffer.policy.stats import FeatureStat, FeatureStats, pair_label
@@ -57,7 +57,8 @@ class Speaker:
     def holds(self, pairs: Pairs, at: Indices) -> Mask:
         """Return for which of the pairs `at` the fact is known to be true."""
         columns = {name: self.column(name, pairs, at) for name in self.fact.names}
-        return np.broadcast_to(self.fact.holds(columns), at.shape)
+        found = self.fact.holds(columns)
+        return found if found.shape == at.shape else np.broadcast_to(found, at.shape)
 
     def column(self, name: str, pairs: Pairs, at: Indices) -> Values:
         """Return what `name` means in this reason's fact and texts, for the pairs `at`."""
@@ -66,8 +67,8 @@ class Speaker:
         return pairs.column(self.feature if name == "value" and self.feature else name, at)
 
 
-def speakers(catalogue: Catalogue, batch: Batch, side: Side) -> tuple[Speaker, ...]:
-    """Return the reasons of one side that can be given for this batch, in order of precedence.
+def speakers(catalogue: Catalogue, batch: Batch, side: Side, audience: Audience) -> tuple[Speaker, ...]:
+    """Return the reasons of one side that can be given to one audience for this batch, in order of precedence.
 
     Raises
     ------
@@ -75,25 +76,32 @@ def speakers(catalogue: Catalogue, batch: Batch, side: Side) -> tuple[Speaker, .
         A reason of the bank's own names columns that are not there, or compares what cannot be compared.
     """
     labels = tuple((column.name, column.label) for column in batch.features.columns)
-    return _fitted(catalogue, Vocabulary(tuple(batch.scores.features), tuple(batch.kinds.items()), labels))[side]
+    vocabulary = Vocabulary(tuple(batch.scores.features), tuple(batch.kinds.items()), labels)
+    return _told(catalogue, vocabulary, side, audience)
 
 
-@lru_cache(maxsize=32)
-def _fitted(catalogue: Catalogue, vocabulary: Vocabulary) -> Mapping[Side, tuple[Speaker, ...]]:
-    fitted: dict[Side, list[Speaker]] = {"for": [], "against": []}
+@lru_cache(maxsize=64)
+def _told(catalogue: Catalogue, vocabulary: Vocabulary, side: Side, audience: Audience) -> tuple[Speaker, ...]:
+    fitted = _fitted(catalogue, vocabulary)
+    return tuple(s for s in fitted if s.reason.side == side and s.reason.text(audience) is not None)
+
+
+@lru_cache(maxsize=16)
+def _fitted(catalogue: Catalogue, vocabulary: Vocabulary) -> tuple[Speaker, ...]:
+    fitted: list[Speaker] = []
     problems: list[str] = []
     kinds = dict(vocabulary.kinds)
     named = _with_yardsticks(kinds)
     for reason in catalogue.reasons:
         try:
-            fitted[reason.side] += _fit(reason, catalogue.stats, vocabulary, named)
+            fitted += _fit(reason, catalogue.stats, vocabulary, named)
         except PolicyError as error:
             problems += [f"reason {reason.code}: {p}" for p in error.problems if reason.code in catalogue.own]
         if reason.code in catalogue.own:
             problems += _strangers(reason, [*kinds, *vocabulary.features])
     if problems:
         raise PolicyError(problems)
-    return {side: tuple(given) for side, given in fitted.items()}
+    return tuple(fitted)
 
 
 def _fit(reason: Reason, stats: FeatureStats, vocabulary: Vocabulary, named: Mapping[str, Kind]) -> list[Speaker]:

@@ -41,7 +41,8 @@ def stops(rule: str, batch: Batch, policy: Policy, propensity: Floats) -> Mask:
 
 def least_income(batch: Batch, policy: Policy) -> Floats:
     """Return the income each product asks for, float64 (P,): 0 where it asks for none."""
-    return np.nan_to_num(policy.eligibility.min_income_factor * batch.product_column("min_income"), nan=0.0)
+    least = policy.eligibility.min_income_factor * batch.product_column("min_income")
+    return np.nan_to_num(least * (1 - 1e-12), nan=0.0)  # 0.8 × 6.0 comes out above 4.8, and must not stop 4.8
 
 
 def income(batch: Batch) -> Floats:
