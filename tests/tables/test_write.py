@@ -11,7 +11,7 @@ import pyarrow.parquet
 import pytest
 
 from nextoffer.errors import NextOfferError
-from nextoffer.tables.write import atomic_path, write_table
+from nextoffer.tables.write import TableWriter, atomic_path, write_table
 
 TABLE = pa.table(
     {
@@ -85,3 +85,14 @@ def test_atomic_path_keeps_the_ending(tmp_path: Path) -> None:
         temporary.write_text("x = 1")
         assert not (tmp_path / "a" / "model.toml").exists()
     assert [p.name for p in (tmp_path / "a").iterdir()] == ["model.toml"]
+
+
+def test_a_writer_takes_tables_one_by_one(tmp_path: Path) -> None:
+    with TableWriter(tmp_path / "out.csv") as file:
+        assert not file.started
+        file.write(TABLE.slice(0, 2))
+        file.write(TABLE.slice(2))
+        assert (file.started, file.rows) == (True, 3)
+        assert not (tmp_path / "out.csv").exists()
+    write_table(TABLE, tmp_path / "whole.csv")
+    assert (tmp_path / "out.csv").read_text() == (tmp_path / "whole.csv").read_text()

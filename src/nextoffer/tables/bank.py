@@ -27,7 +27,7 @@ from nextoffer.tables.views import connect, make_views
 _SQL_ID_TYPES = {"BIGINT": pa.int64(), "VARCHAR": pa.string()}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Bank:
     """The tables of one bank. Make one with `Bank.read`.
 
@@ -55,7 +55,7 @@ class Bank:
     rules: Mapping[str, tuple[Rule, ...]]
     remarks: tuple[Problem, ...]
     _id_types: Mapping[str, str] = field(repr=False)
-    _connection: duckdb.DuckDBPyConnection = field(repr=False, compare=False)
+    _connection: duckdb.DuckDBPyConnection = field(repr=False)
 
     @classmethod
     def read(cls, where: str | Path) -> Bank:

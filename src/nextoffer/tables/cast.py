@@ -95,11 +95,17 @@ def own_kind(stored: Family) -> Kind | None:
 def cast(column: str, stored: Family, wish: Wish) -> Cast | None:
     """Return how `column` (SQL) of the stored family is read as wished, or None where that makes no sense."""
     if stored == "null":
-        return Cast(f"CAST(NULL AS {_SQL_TYPES.get(wish.kind, wish.id_type)})")
+        return Cast(f"CAST(NULL AS {sql_type(wish.kind, wish.id_type)})")
     return _CASTS[wish.kind](column, stored, wish)
 
 
-_SQL_TYPES = {"number": "DOUBLE", "text": "VARCHAR", "flag": "BOOLEAN", "date": "DATE"}
+def sql_type(kind: Kind, id_type: str) -> str:
+    """Return the type that a kind has past the door; `id_type` is that of ids.
+
+    >>> sql_type("number", "BIGINT"), sql_type("id", "BIGINT")
+    ('DOUBLE', 'BIGINT')
+    """
+    return {"number": "DOUBLE", "text": "VARCHAR", "flag": "BOOLEAN", "date": "DATE", "id": id_type}[kind]
 
 
 def _stored(column: str) -> str:

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 import duckdb
 
 from nextoffer.errors import did_you_mean
-from nextoffer.tables.cast import WIDER_THAN_BIGINT, Cast, Family, Wish, cast, family, own_kind
+from nextoffer.tables.cast import WIDER_THAN_BIGINT, Cast, Family, Wish, cast, family, own_kind, sql_type
 from nextoffer.tables.config import BankConfig
 from nextoffer.tables.contract import HOME_OF_ID, TABLES, Column, Kind, Table
 from nextoffer.tables.problem import Problem, fatal, warning
@@ -53,11 +53,12 @@ class Described:
 
 @dataclass(frozen=True)
 class Read:
-    """One column of ours and how it is read."""
+    """One column of ours and how it is read; `type` is what it has in SQL."""
 
     name: str
     stored: Stored
     kind: Kind
+    type: str
     cast: Cast
     known: Column = field(repr=False)
 
@@ -199,7 +200,7 @@ def lay_out(
         if how is None:
             problems.append(fatal(table.name, name, "wrong_type", f"is {stored.type}, but {_WANTED[kind]} is needed"))
         else:
-            columns.append(Read(name, stored, kind, how, column))
+            columns.append(Read(name, stored, kind, sql_type(kind, id_type), how, column))
     problems += _misplaced_units(table, said.units, columns)
     return Layout(table, described.source, tuple(columns)), problems
 
