@@ -165,7 +165,7 @@ def _later_labels(bank: Bank, split: date, source: str) -> pa.Table:
         query = """select distinct customer_id, product_id, 1.0 as label from holdings
                    where opened_on > $day and opened_on <= $last"""
         parameters = {"day": split, "last": split + ADOPTION_WINDOW}
-    found = bank.connect().execute(query, parameters).to_arrow_table()
+    found = bank.connect().sql(query, params=parameters).to_arrow_table()
     if not found.num_rows or not pc.sum(found.column("label")).as_py():
         raise ModelError(f"nothing to judge by: no acceptance on or after {split}")
     return found

@@ -113,7 +113,7 @@ def _responses(bank: Bank, as_of: date) -> pa.Table:
         from responses where offered_on < $day
         order by offered_on, customer_id, product_id
     """
-    return bank.connect().execute(query, {"day": as_of}).to_arrow_table()
+    return bank.connect().sql(query, params={"day": as_of}).to_arrow_table()
 
 
 def _adoptions(bank: Bank, as_of: date) -> pa.Table:
@@ -134,7 +134,7 @@ def _adoptions(bank: Bank, as_of: date) -> pa.Table:
         having not coalesce(bool_or((h.customer_id is not null) and (h.opened_on is null or h.opened_on < w.day)
         {closed}), false) order by w.day, c.customer_id, p.product_id
     """
-    return con.execute(query).to_arrow_table()
+    return con.sql(query).to_arrow_table()
 
 
 def _thinned(data: pa.Table, seed: int) -> pa.Table:
