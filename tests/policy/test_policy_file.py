@@ -76,6 +76,13 @@ def test_the_id_follows_the_content_not_the_spelling(tmp_path):
     assert plain.policy_id != Policy(arbitration=Arbitration(top_n=3), contact=Contact(cap=2), seed=8).policy_id
 
 
+def test_a_changed_copy_has_an_id_of_its_own():
+    policy = Policy()
+    before = policy.policy_id
+    changed = policy.model_copy(update={"contact": Contact(cap=1)})
+    assert changed.policy_id == Policy(contact=Contact(cap=1)).policy_id != before
+
+
 def test_own_reasons_are_part_of_the_policy(tmp_path):
     policy = Policy.read(written(tmp_path, OWN))
     assert policy.policy_id != Policy().policy_id

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import Annotated
@@ -100,12 +99,12 @@ class Policy(_Section, OwnReasons):
         """Return the content as TOML in one canonical form: equal policies give equal text, and read back equal."""
         return toml.dump(self.model_dump(exclude_none=True))
 
-    @cached_property
+    @property
     def policy_id(self) -> str:
         """First 12 hexadecimal digits of the SHA-256 of `to_toml`."""
         return sha256(self.to_toml().encode()).hexdigest()[:12]
 
-    @cached_property
+    @property
     def catalogue(self) -> Catalogue:
         """The package's reasons, overridden and extended by the policy's own."""
-        return Catalogue.packaged().with_own(self.reason)
+        return Catalogue.packaged().with_own(self.reason) if self.reason else Catalogue.packaged()
