@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Annotated
@@ -102,9 +103,14 @@ class Policy(_Section, OwnReasons):
     @property
     def policy_id(self) -> str:
         """First 12 hexadecimal digits of the SHA-256 of `to_toml`."""
-        return sha256(self.to_toml().encode()).hexdigest()[:12]
+        return _content_id(self)
 
     @property
     def catalogue(self) -> Catalogue:
         """The package's reasons, overridden and extended by the policy's own."""
         return Catalogue.packaged().with_own(self.reason) if self.reason else Catalogue.packaged()
+
+
+@lru_cache(maxsize=64)
+def _content_id(policy: Policy) -> str:
+    return sha256(policy.to_toml().encode()).hexdigest()[:12]
