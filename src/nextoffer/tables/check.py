@@ -92,20 +92,20 @@ def check(where: Bank | str | Path, as_of: date | None = None, *, known_mcc: Col
     for name, layout in bank.layouts.items():
         rules = bank.rules[name] + code_rules(layout, known_mcc) + (day_rules(layout, as_of) if as_of else ())
         tallies[name] = _tally(bank.connect().cursor(), layout, rules)
-    found += [p for tally in tallies.values() for p in tally.problems]
-    told = {p.table for p in found if p.severity == "fatal"}
-    found += [_nothing_left(n, t) for n, t in tallies.items() if t.rows == t.set_aside > 0 and n not in told]
-    return CheckResult(
-        tuple(sorted(found, key=lambda p: _SEVERITIES.index(p.severity))),
-        {name: t.rows for name, t in tallies.items()},
-        {name: t.set_aside for name, t in tallies.items() if t.set_aside},
-        as_of,
-        bank,
-    )
+    found += [problem for tally in tallies.values() for problem in tally.problems]
+    found += _nothing_left(tallies, {p.table for p in found if p.severity == "fatal"})
+    worst_first = tuple(sorted(found, key=lambda p: _SEVERITIES.index(p.severity)))
+    rows = {name: t.rows for name, t in tallies.items()}
+    return CheckResult(worst_first, rows, {n: t.set_aside for n, t in tallies.items() if t.set_aside}, as_of, bank)
 
 
-def _nothing_left(table: str, tally: _Tally) -> Problem:
-    return fatal(table, None, "nothing_left", f"none of its {tally.rows:,} rows can be used")
+def _nothing_left(tallies: Mapping[str, _Tally], told: Collection[str]) -> list[Problem]:
+    """A problem for each table whose every row is set aside, unless it has a fatal problem anyway."""
+    return [
+        fatal(name, None, "nothing_left", f"none of its {tally.rows:,} rows can be used")
+        for name, tally in tallies.items()
+        if tally.rows == tally.set_aside > 0 and name not in told
+    ]
 
 
 def _tally(con: duckdb.DuckDBPyConnection, layout: Layout, rules: tuple[Rule, ...]) -> _Tally:

@@ -10,7 +10,7 @@ import duckdb
 
 from nextoffer.errors import did_you_mean
 from nextoffer.tables.cast import WIDER_THAN_BIGINT, Cast, Family, Wish, cast, family, own_kind, sql_type
-from nextoffer.tables.config import BankConfig
+from nextoffer.tables.config import BankConfig, TableConfig
 from nextoffer.tables.contract import HOME_OF_ID, TABLES, Column, Kind, Table
 from nextoffer.tables.problem import Problem, fatal, warning
 from nextoffer.tables.source import Source
@@ -178,31 +178,33 @@ def lay_out(
         Id column → ``BIGINT`` or ``VARCHAR``.
     """
     table, said = described.table, config.of(described.table.name)
-    problems: list[Problem] = []
-    columns: list[Read] = []
+    found: list[Read | Problem] = []
     for name, stored in _in_contract_order(described):
-        column = table.column(name) or Column(name, None)
-        if table.column(name) is None:
-            problems += _remark(name, described)
-            if not table.open:
-                continue
-        kind = column.kind or kinds.get(name) or own_kind(stored.family)
-        if kind is None:
-            problems.append(warning(table.name, name, "useless_type", f"is {stored.type}, of no use here; ignored"))
-            continue
-        id_type, unit = id_types.get(name, "VARCHAR"), said.units.get(name, 1.0)
-        overflow = stored.type_id in WIDER_THAN_BIGINT
-        how = cast(
-            quoted(stored.name),
-            stored.family,
-            Wish(kind, id_type, unit, said.date_format, digits=column.digits, may_overflow=overflow),
-        )
-        if how is None:
-            problems.append(fatal(table.name, name, "wrong_type", f"is {stored.type}, but {_WANTED[kind]} is needed"))
-        else:
-            columns.append(Read(name, stored, kind, sql_type(kind, id_type), how, column))
-    problems += _misplaced_units(table, said.units, columns)
-    return Layout(table, described.source, tuple(columns)), problems
+        column = table.column(name)
+        if column is None:
+            found += _remark(name, described)
+        if column is not None or table.open:
+            known = column or Column(name, None)
+            found.append(_read(table, known, stored, said, kind=kinds.get(name), id_type=id_types.get(name)))
+    columns = tuple(f for f in found if isinstance(f, Read))
+    problems = [f for f in found if isinstance(f, Problem)]
+    return Layout(table, described.source, columns), problems + _misplaced_units(table, said.units, columns)
+
+
+def _read(
+    table: Table, known: Column, stored: Stored, said: TableConfig, *, kind: Kind | None, id_type: str | None
+) -> Read | Problem:
+    """How one column is read, or why it is not; `kind` and `id_type` are what its values told."""
+    name, id_type = known.name, id_type or "VARCHAR"
+    kind = known.kind or kind or own_kind(stored.family)
+    if kind is None:
+        return warning(table.name, name, "useless_type", f"is {stored.type}, of no use here; ignored")
+    unit, overflow = said.units.get(name, 1.0), stored.type_id in WIDER_THAN_BIGINT
+    wish = Wish(kind, id_type, unit, said.date_format, digits=known.digits, may_overflow=overflow)
+    how = cast(quoted(stored.name), stored.family, wish)
+    if how is None:
+        return fatal(table.name, name, "wrong_type", f"is {stored.type}, but {_WANTED[kind]} is needed")
+    return Read(name, stored, kind, sql_type(kind, id_type), how, known)
 
 
 _WANTED: dict[Kind, str] = {

@@ -122,9 +122,9 @@ def code_rules(layout: Layout, known_mcc: Collection[str]) -> tuple[Rule, ...]:
 def clean_sql(layout: Layout, rules: Collection[Rule]) -> str:
     """Return the SELECT of a table's clean view: every column of ours, without the rows that a rule sets aside.
 
-    Ids are looked up in the form that is cheapest in DuckDB: a join for whole numbers (keys are unique in a clean view),
-    a semi-join for text. On 20 M rows and 500 k customers these took 0.6 s and 3.3 s of processor time beside a scan
-    and group of 2.8 s; for whole numbers the semi-join took 3.4 s, for text the join 8.5 s.
+    Ids are looked up in the form that is cheapest in DuckDB: a join for whole numbers (keys are unique in a clean
+    view), a semi-join for text. On 20 M rows and 500 k customers these took 0.6 s and 3.3 s of processor time beside a
+    scan and group of 2.8 s; for whole numbers the semi-join took 3.4 s, for text the join 8.5 s.
     """
     rejects = [rule for rule in rules if rule.severity == "reject"]
     joins = [r for r in rejects if r.looks_in and _type(layout, r.column) == "BIGINT"]

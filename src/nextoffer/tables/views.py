@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -23,7 +25,9 @@ def connect(folder: Path, config: BankConfig) -> duckdb.DuckDBPyConnection:
     BankError
         The database of bank.toml cannot be read.
     """
-    con = duckdb.connect(config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"})
+    spill = Path(tempfile.gettempdir()) / f"nextoffer-{uuid.uuid4().hex}"  # else DuckDB spills into the working folder
+    closed = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+    con = duckdb.connect(config={**closed, "temp_directory": str(spill)})
     con.execute("SET GLOBAL TimeZone = 'UTC'")
     con.execute(f"SET GLOBAL file_search_path = {literal(str(folder))}")
     con.execute("CREATE SCHEMA typed")

@@ -69,7 +69,7 @@ def write_table(data: pa.Table | pa.RecordBatchReader, path: str | Path) -> int:
 
 
 class TableWriter:
-    """Writes tables of one schema, one after the other, to a ``.parquet`` or ``.csv`` file that appears when it is whole.
+    """Writes tables of one schema, one after the other, to a ``.parquet`` or ``.csv`` file, which appears when whole.
 
     A context manager: on an error nothing is left behind.
 
