@@ -136,13 +136,13 @@ def _tops(spec: FeatureSpec) -> dict[tuple[Aggregate, ...], str]:
 
 def _ranked(counts: tuple[Aggregate, ...]) -> list[Aggregate]:
     """The counts with the categories that win ties last."""
-    return sorted(counts, key=lambda a: str(a.where and a.where[1]), reverse=True)
+    return sorted(counts, key=_category, reverse=True)
 
 
 def _with_tops(grouped: exp.Select, counts: Mapping[Aggregate, str], name: str, ranks: int) -> exp.Select:
     """Add ``<name>_1`` … ``<name>_<ranks>``, the largest keys; a key is count × K + the category's place.
 
-    So no two are equal, and the place can be read off. A category without rows has key 0, as has a rank nobody takes.
+    So no two are equal. A category without rows has key 0, and so has a rank that nobody takes.
     """
     size = len(counts) + 1
     keys = [f"{name}_key{i}" for i in range(len(counts))]
@@ -156,6 +156,19 @@ def _with_tops(grouped: exp.Select, counts: Mapping[Aggregate, str], name: str, 
         best = exp.Greatest(this=left[0], expressions=left[1:], ignore_nulls=True) if len(left) > 1 else left[0]
         query = exp.select(exp.Star(), best.as_(f"{name}_{rank}")).from_(query.subquery(f"g{rank}"))
     return query
+
+
+def _named(counts: tuple[Aggregate, ...], source: Source, name: str, rank: int) -> Tree:
+    """The category whose key took the rank."""
+    taken = exp.func("NULLIF", column(f"{name}_{rank}", source), number(0))
+    case = exp.case()
+    for place, a in enumerate(_ranked(counts)):
+        case = case.when(taken.eq(column(f"{name}_key{place}", source)), exp.Literal.string(_category(a)))
+    return case
+
+
+def _category(count: Aggregate) -> str:
+    return str(count.where and count.where[1])
 
 
 def _below(key: str, taken: str) -> Tree:
@@ -175,12 +188,7 @@ def _value(
             ratio = _number(top, places) / exp.func("NULLIF", _number(bottom, places), number(0))
             return ratio if times == 1 else ratio * exp.convert(times)
         case Top(rank, counts):
-            source = counts[0].rows
-            place = column(f"{tops[counts]}_{rank}", source) % (len(counts) + 1)
-            case = exp.case()
-            for i, a in enumerate(_ranked(counts)):
-                case = case.when(place.eq(i + 1), exp.Literal.string(str(a.where and a.where[1])))
-            return case
+            return _named(counts, counts[0].rows, tops[counts], rank)
         case Attribute("customers", name):
             return _attribute(feature, column(name, WHO))
         case Attribute(table, name):
