@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -99,9 +100,13 @@ class Season:
             self.offers = REMEMBERED * (self.offers + draw.contacted[:, None])
             yield Played(draw, taken[rows, draw.product], delay[rows, draw.product])
 
+    @cached_property
+    def _habits(self) -> Floats:
+        return habits(self.people)
+
     def _draw(self, k: int) -> Draw:
         s, people, days_back = self.world.seed, self.people, FIRST - EVERY * k
-        weights = eligible(people, self.books) * habits(people)
+        weights = eligible(people, self.books) * self._habits
         total = weights.sum(axis=1)
         nothing = total == 0
         product = category(s, f"campaign {k} product", people.ids, np.where(nothing[:, None], 1.0, weights))
