@@ -238,5 +238,4 @@ def _joined(parts: list[Decided]) -> Decided:
 
 def customer_count(bank: Bank) -> int:
     """Return how many customers the bank has, for progress bars."""
-    row = bank.connect().execute("select count(*) from customers").fetchone()
-    return int(row[0]) if row else 0
+    return int(bank.connect().sql("select count(*) from customers").fetchall()[0][0])

@@ -119,9 +119,9 @@ def _responses(bank: Bank, as_of: date) -> pa.Table:
 def _adoptions(bank: Bank, as_of: date) -> pa.Table:
     """Every customer × product not held when a window began; 1 if opened within it."""
     con = bank.connect()
-    first = con.execute("select min(opened_on) from holdings").fetchone()
+    first = con.sql("select min(opened_on) from holdings").fetchall()[0][0]
     starts = [as_of - ADOPTION_WINDOW * k for k in range(ADOPTION_WINDOWS, 0, -1)]
-    known = [s for s in starts if first and first[0] is not None and s >= first[0]] or starts[-1:]
+    known = [s for s in starts if first is not None and s >= first] or starts[-1:]
     closed = "and (closed_on is null or closed_on >= w.day)" if "closed_on" in bank.columns("holdings") else ""
     window = " union all ".join(f"select date '{s}' as day" for s in known)
     query = f"""
