@@ -32,8 +32,9 @@ def check(
 ) -> None:
     """Check a bank's tables and print all that is wrong with them at once.
 
-    Rows that break a rule are set aside: no other command sees them. Exit code 0: the bank can be used. Exit code 2: it
-    cannot, and nothing was written.
+    Rows that break a rule are set aside: no other command sees them.
+
+    Exit code 0: the bank can be used. Exit code 2: it cannot, and nothing was written.
 
     Example: nextoffer check my_bank --as-of 2025-10-11 --rejects rejects
     """
