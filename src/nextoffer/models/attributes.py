@@ -36,7 +36,8 @@ class Attributes:
 
     def values(self, codes: Codes) -> Floats:
         """Return float64 (n, A) for `codes` (n, F)."""
-        return np.concatenate([t[codes[:, i]] for i, t in enumerate(self.tables)], axis=1)
+        none = np.zeros((len(codes), 0))  # a bank may know nothing of its customers
+        return np.concatenate([none, *(t[codes[:, i]] for i, t in enumerate(self.tables))], axis=1)
 
     def per_feature(self, weights: Floats) -> list[Floats]:
         """Return per feature (bins, P): the contribution of each bin under linear `weights` (A, P)."""

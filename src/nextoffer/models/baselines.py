@@ -49,9 +49,8 @@ class Baseline:
             raise ModelError(f"no baseline '{self.name}'{near}; there are {', '.join(_RULES)}")
 
     def fit(self, training: Training) -> Self:
-        """Learn smoothed acceptance rates; `ModelError` where there are no labels."""
-        if not len(training):
-            raise ModelError("nothing to learn from: no labelled pairs")
+        """Return a fitted ranker. Raises `ModelError` where labels are all alike or there are none."""
+        training.require_both_answers()
         size = len(training.products)
         offers = np.bincount(training.cols, training.weights, size)
         accepts = np.bincount(training.cols, training.weights * training.labels, size)

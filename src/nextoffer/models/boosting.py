@@ -67,7 +67,21 @@ def boost(
     interactions: Sequence[tuple[int, int]],
     settings: BoostSettings,
 ) -> list[Term]:
-    """Return the terms learned on top of an offset.
+    """Return the terms learned on top of an offset; parameters as of `train`."""
+    machine = train(codes, codings, target, folds=folds, interactions=interactions, settings=settings)
+    return read_terms(machine, codings)
+
+
+def train(
+    codes: Codes,
+    codings: Sequence[Coding],
+    target: tuple[Floats, Floats, Floats],
+    *,
+    folds: Indices,
+    interactions: Sequence[tuple[int, int]],
+    settings: BoostSettings,
+) -> Any:
+    """Return the trained ``ExplainableBoostingClassifier``, whose input is `matrix` of the codes.
 
     Parameters
     ----------
@@ -104,8 +118,8 @@ def boost(
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the library warns of columns that are constant within a bag
-        machine.fit(_matrix(codes), labels.astype(np.int64), sample_weight=weights, bags=bags, init_score=offset)
-        return _read_terms(machine, codings)
+        machine.fit(matrix(codes), labels.astype(np.int64), sample_weight=weights, bags=bags, init_score=offset)
+    return machine
 
 
 def rank_interactions(codes: Codes, pairs: Sequence[tuple[int, int]], target: tuple[Floats, Floats, Floats]) -> Floats:
@@ -149,12 +163,13 @@ def _feature_type(coding: Coding) -> Any:
     return [c + 0.5 for c in range(1, coding.bins - 1)]
 
 
-def _matrix(codes: npt.NDArray[Any]) -> Floats:
+def matrix(codes: npt.NDArray[Any]) -> Floats:
+    """Return bins as the machine takes them: float64, NaN for not known."""
     return np.where(codes == 0, np.nan, codes.astype(np.float64))
 
 
-def _read_terms(machine: Any, codings: Sequence[Coding]) -> list[Term]:
-    """Read every table through the machine's own evaluation of a grid of bins, bag by bag."""
+def read_terms(machine: Any, codings: Sequence[Coding]) -> list[Term]:
+    """Return every table of a trained machine, by its own evaluation of a grid of bins, bag by bag."""
     axes = [tuple(int(a) for a in t) for t in machine.term_features_]
     shapes = [tuple(codings[a].bins for a in term) for term in axes]
     sizes = [int(np.prod(s)) for s in shapes]
@@ -163,11 +178,12 @@ def _read_terms(machine: Any, codings: Sequence[Coding]) -> list[Term]:
     for term, shape, start, size in zip(axes, shapes, starts[:-1], sizes, strict=True):
         cells = np.unravel_index(np.arange(size), shape)
         for axis, cell in zip(term, cells, strict=True):
-            grid[start : start + size, axis] = _matrix(cell)
-    bagged = []
+            grid[start : start + size, axis] = matrix(cell)
+    bagged, averaged = [], machine.term_scores_
     for bag in range(machine.bagged_scores_[0].shape[0]):
         machine.term_scores_ = [scores[bag] for scores in machine.bagged_scores_]
         bagged.append(machine.eval_terms(grid))
+    machine.term_scores_ = averaged
     tables = np.stack(bagged)
     return [
         Term(term, tables[:, start : start + size, t].reshape(-1, *shape))

@@ -62,8 +62,7 @@ class LightGBMRanker:
 
     def fit(self, training: Training) -> Self:
         """Return a fitted ranker. Raises `ModelError` where labels are all alike."""
-        if not 0 < training.labels.sum() < len(training):
-            raise ModelError("nothing to learn from: both accepted and refused pairs are needed")
+        training.require_both_answers()
         import lightgbm
 
         design = Design.of(training)
@@ -252,6 +251,8 @@ class TreeScores:
         return {name: np.asarray(v[rows, cols]) for name, v in self.values.items()}
 
     def _explain(self, rows: Indices, cols: Indices) -> Floats:
+        if not len(rows):
+            return np.zeros((0, len(self.features) + 1))
         return np.asarray(self.booster.predict(self._matrix(rows, cols), pred_contrib=True))
 
     def _matrix(self, rows: Indices, cols: Indices) -> Floats:

@@ -87,10 +87,12 @@ def number_coding(name: str, values: Floats, *, max_bins: int = MAX_BINS) -> Cod
     """
     known = values[np.isfinite(values)]
     distinct = np.unique(known)
+    starts = distinct[1:]
     if len(distinct) > max_bins:
-        distinct = np.unique(np.quantile(known, np.linspace(0, 1, max_bins + 1), method="inverted_cdf"))
-        return Coding(name, "number", tuple(float(c) for c in distinct[1:-1]))
-    return Coding(name, "number", tuple(float(c) for c in (distinct[1:] + distinct[:-1]) / 2))
+        starts = np.unique(np.quantile(known, np.linspace(0, 1, max_bins + 1), method="inverted_cdf"))[1:-1]
+    below = distinct[np.searchsorted(distinct, starts) - 1]
+    # Halfway between two values that were seen: the last digit of a sum does not carry a value over a cut.
+    return Coding(name, "number", tuple(float(c) for c in (below + starts) / 2))
 
 
 def category_coding(name: str, values: npt.NDArray[np.object_]) -> Coding:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from nextoffer.models.ranker import sigmoid
 from nextoffer.tables.flow import Floats, Indices
 
 GROUP_STRENGTH = 5.0
@@ -15,6 +16,7 @@ GROUP_STRENGTH = 5.0
 only)."""
 _LOW, _HIGH = 1e-2, 1e7
 _NEWTON_STEPS = 30
+_LONGEST_STEP = 3.0
 
 
 def precisions(coefficients: Floats, determined: Floats, groups: Indices) -> Floats:
@@ -106,12 +108,13 @@ def _logistic(parts: Floats, labels: Floats, offset: Floats, weights: Floats) ->
     design = np.column_stack([parts, np.ones(len(parts))])
     active = np.r_[parts.std(axis=0) > 0, True] if len(parts) else np.ones(len(beta), dtype=bool)
     for _ in range(_NEWTON_STEPS):
-        p = 1.0 / (1.0 + np.exp(-(offset + design @ beta)))
+        p = sigmoid(offset + design @ beta)
         use = np.flatnonzero(active)
         x = design[:, use]
         information = (x * (weights * p * (1.0 - p))[:, None]).T @ x
-        ridge = 1e-9 * np.trace(information) / len(use)
+        ridge = 1e-9 * max(np.trace(information) / len(use), 1.0)
         step = np.linalg.solve(information + ridge * np.eye(len(use)), x.T @ (weights * (labels - p)))
+        step = np.clip(step, -_LONGEST_STEP, _LONGEST_STEP)  # where a part parts yes from no, no step is long enough
         fresh = np.zeros_like(beta)
         fresh[use] = beta[use] + step
         active &= np.r_[fresh[:-1] > 0, True]
@@ -126,7 +129,7 @@ def _logistic(parts: Floats, labels: Floats, offset: Floats, weights: Floats) ->
 def _score_statistics(candidates: Floats, fitted: Floats, target: tuple[Floats, Floats, Floats]) -> Floats:
     """Return the signed score statistic (Rao 1948) of each candidate (m, k) beside `fitted` (m, j) and a constant."""
     labels, log_odds, weights = target
-    p = 1.0 / (1.0 + np.exp(-log_odds))
+    p = sigmoid(log_odds)
     spread = weights * p * (1.0 - p)
     known = np.column_stack([fitted, np.ones(len(fitted))])
     inner = (known * spread[:, None]).T @ known

@@ -61,12 +61,7 @@ class GlassboxRanker:
 
     def fit(self, training: Training) -> Self:
         """Return a fitted ranker. Raises `ModelError` where labels are all alike or there are none."""
-        positives = float(training.labels.sum())
-        if positives < 1 or positives >= len(training):
-            raise ModelError(
-                f"nothing to learn from: {len(training)} labelled pairs of which {positives:.0f} accepted; "
-                "both yes and no are needed"
-            )
+        training.require_both_answers()
         design = Design.of(training)
         folds = training.folds(self.folds, self.seed)
         offset = choose_offset(design, training, folds, max_rank=self.max_rank)
@@ -115,7 +110,7 @@ class GlassboxRanker:
         target = (training.labels, training.weights, offset.base + offset.linear)
         candidates = design.product_interactions()
         strength = rank_interactions(design.codes, candidates, target)
-        noise = np.sqrt(2.0 * np.log(len(candidates)))  # the universal threshold of `evidence.stack`
+        noise = np.sqrt(2.0 * np.log(max(len(candidates), 2)))  # the universal threshold of `evidence.stack`
         best = [candidates[i] for i in np.argsort(-strength, kind="stable")[: self.interactions] if strength[i] > noise]
         return boost(design.codes, design.columns, target, folds=folds, interactions=best, settings=self.boosting)
 

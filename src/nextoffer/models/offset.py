@@ -45,7 +45,7 @@ def choose_offset(design: Design, training: Training, folds: Indices, *, max_ran
     fits = [AffinityFit.start(s, groups) for s in held_out_sums(parts)]
     chosen, best = fits, _held_out(design, training, folds, [f.affinity() for f in fits])
     held_out = {"0": log_likelihood(best[0] + best[1], training.labels, training.weights)}
-    while chosen[0].rank < max_rank:
+    while chosen[0].rank < max_rank and len(groups):
         fits = [f.grown() for f in chosen]
         tried = _held_out(design, training, folds, [f.affinity() for f in fits])
         rank = fits[0].rank

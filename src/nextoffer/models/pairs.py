@@ -93,10 +93,11 @@ def held_matrix(features: FeatureTable, products: Products) -> Floats:
 
 def _segment_match(features: FeatureTable, products: Products) -> Floats:
     segments = features.texts("segment")
+    known = np.array([s is not None for s in segments], dtype=bool)
     out = np.full((len(features), len(products)), np.nan)
     for j, bias in enumerate(products.segment_bias):
         if bias is not None:
-            out[:, j] = segments == bias
+            out[known, j] = segments[known] == bias
     return out
 
 

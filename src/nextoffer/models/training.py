@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from nextoffer.errors import ModelError
 from nextoffer.keyed import uniform
 from nextoffer.models.collaborative import SpendMap
 from nextoffer.models.pairs import PairFeatures, fit_pair_features
@@ -78,6 +79,15 @@ class Training:
             for name, value in values.items():
                 out.setdefault(name, np.full(len(self), np.nan))[where] = value[local, self.cols[where]]
         return out
+
+    def require_both_answers(self) -> None:
+        """Raise `ModelError` where the labels are all alike, or there are none."""
+        accepted = self.labels > 0
+        if not (self.weights[accepted].sum() > 0 and self.weights[~accepted].sum() > 0):
+            raise ModelError(
+                f"nothing to learn from: {len(self)} labelled pairs of which {accepted.sum()} accepted; "
+                "both yes and no are needed"
+            )
 
     def folds(self, count: int, seed: int) -> Indices:
         """Return (m,) fold numbers, the same for all pairs of a customer."""
