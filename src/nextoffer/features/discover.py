@@ -29,7 +29,7 @@ _SOURCES: Mapping[str, frozenset[str]] = {
     "holdings": frozenset({"customer_id", "product_id", "opened_on", "closed_on"}),
     "transactions": frozenset({"customer_id", "date", "amount", "merchant_id", "mcc", "channel", "direction"}),
     "merchants": frozenset({"merchant_id", "mcc"}),
-    "responses": frozenset({"customer_id", "product_id", "offered_on", "label", "responded_on"}),
+    "responses": frozenset({"customer_id", "product_id", "offered_on", "label", "responded_on", "arm"}),
     "risk": frozenset({"customer_id", "pd", "delinquent", "vulnerable"}),
 }
 """What features are made of, besides customers. Not of a holding's balance: nobody knows on which day it was so."""

@@ -16,7 +16,7 @@ from sqlglot import exp
 
 from nextoffer.features.duck import connect, run
 from nextoffer.features.ids import as_ids
-from nextoffer.features.rows import granted
+from nextoffer.features.rows import granted, offer_made
 from nextoffer.features.trees import column, days_ago, is_null, relation, the_day
 from nextoffer.keyed import Ids
 from nextoffer.tables.bank import Bank
@@ -58,7 +58,7 @@ def rule_facts(bank: Bank, as_of: date, customers: Ids, products: Ids, *, contac
         consent[rows] = True
     contacts = np.zeros(len(customers), dtype=np.int64)
     if bank.has("responses"):
-        rows, counts = _run(con, _contacts(contact_window_days), as_of)
+        rows, counts = _run(con, _contacts(bank, contact_window_days), as_of)
         contacts[rows] = counts
     return RuleFacts(held, consent, contacts)
 
@@ -95,12 +95,14 @@ def _consenting() -> exp.Select:
     return consenting.where(column("granted", "g").eq(1))
 
 
-def _contacts(days: int) -> exp.Select:
+def _contacts(bank: Bank, days: int) -> exp.Select:
     contacts = exp.select(column("place", "c"), exp.Count(this=exp.Star()).as_("contacts")).from_(
         relation("responses", "r")
     )
     recent = days_ago(column("offered_on", "r"))
     contacts = _of_customer(contacts, "r").where(column("offered_on", "r") < the_day(), recent < days)
+    if "arm" in bank.columns("responses"):
+        contacts = contacts.where(offer_made(column("arm", "r")))
     return contacts.group_by(column("place", "c"))
 
 

@@ -180,7 +180,17 @@ def responses(scope: Scope) -> exp.Select:
         "days_ago": days_ago(column("offered_on", "t")),
         "accepted_ago": when(accepted, days_ago(accepted_on)),
     }
-    return _of_customers(_select(columns, scope, "t"), "responses", scope).where(column("offered_on", "t") < the_day())
+    rows = _of_customers(_select(columns, scope, "t"), "responses", scope).where(column("offered_on", "t") < the_day())
+    return rows.where(offer_made(column("arm", "t"))) if covers(scope.reads, "responses", "arm") else rows
+
+
+def offer_made(arm: Tree) -> Tree:
+    """Return whether a response's offer was made: one of a control arm was held back, and tells of no contact.
+
+    >>> print(offer_made(column("arm")).sql())
+    LOWER(COALESCE("arm", '')) <> 'control'
+    """
+    return exp.Lower(this=exp.func("COALESCE", arm, exp.Literal.string(""))).neq(exp.Literal.string("control"))
 
 
 def _select(columns: Mapping[str, Tree], scope: Scope, table: str | None = None) -> exp.Select:

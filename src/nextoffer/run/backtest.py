@@ -28,7 +28,7 @@ from nextoffer.policy.batch import Batch
 from nextoffer.policy.file import Policy
 from nextoffer.run.batch import eligible_scores
 from nextoffer.run.engine import Engine, ranker_named
-from nextoffer.run.labels import ADOPTION_WINDOW, RESPONSES, labelled
+from nextoffer.run.labels import ADOPTION_WINDOW, OFFER_MADE, RESPONSES, labelled
 from nextoffer.tables.bank import Bank
 from nextoffer.tables.flow import Floats, Scores
 

@@ -29,6 +29,9 @@ ADOPTION_WINDOW = timedelta(days=30)
 ADOPTION_WINDOWS = 6
 NEGATIVES_PER_POSITIVE = 20.0
 
+OFFER_MADE = "coalesce(lower(arm), '') <> 'control'"
+"""Rows of a control arm are offers that were not made: they teach nothing of how offers are received."""
+
 RESPONSES = "responses"
 ADOPTIONS = "adoptions"
 
@@ -104,14 +107,14 @@ def _labels(bank: Bank, as_of: date, seed: int) -> _Labels:
 
 
 def _responses(bank: Bank, as_of: date) -> pa.Table:
-    answered = (
-        "and (responded_on is null or responded_on < $day)" if "responded_on" in bank.columns("responses") else ""
-    )
+    known = bank.columns("responses")
+    answered = "and (responded_on is null or responded_on < $day)" if "responded_on" in known else ""
+    made = f"and {OFFER_MADE}" if "arm" in known else ""
     query = f"""
         select customer_id, product_id, offered_on as day,
                case when label = 1 {answered} then 1.0 else 0.0 end as label
-        from responses where offered_on < $day
-        order by offered_on, customer_id, product_id
+        from responses where offered_on < $day {made}
+        order by offered_on, customer_id, product_id, label
     """
     return bank.connect().sql(query, params={"day": as_of}).to_arrow_table()
 
