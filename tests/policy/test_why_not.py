@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from nextoffer.policy.file import Arbitration, Contact, Eligibility, Policy
 from nextoffer.policy.why_not import why_not
-from tests.policy.bank import NO, bank, with_facts
+from tests.policy.bank import NO, FlatScores, bank, decided, offers, with_facts
 
 ANN, BOB, CID = range(3)
 
@@ -69,6 +71,15 @@ def test_the_cap_says_how_many_may_follow():
         "contact.weekly_cap: 2 offers in the last 7 days, at most 3 are allowed: 1 may follow, and this ranks 2, "
         "so it would have to wait"
     ]
+
+
+def test_the_rank_named_is_the_one_that_was_given():
+    batch = replace(bank(), scores=FlatScores(np.zeros((3, 4))))
+    policy = Policy(arbitration=Arbitration(top_n=1))
+    given = {who: products[0] for who, products in offers(decided(batch, policy)).items()}
+    for row, who in enumerate(["ann", "bob", "cid"]):
+        found = {lines(batch, row, col, policy)[0] for col in range(4) if col + 10 != given[who]}
+        assert {line.partition(" ranks ")[2][:6] for line in found} == {"2 of 4", "3 of 4", "4 of 4"}
 
 
 def test_a_low_rank_says_what_it_would_take():
