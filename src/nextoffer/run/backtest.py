@@ -155,15 +155,15 @@ def _judged(bank: Bank, seed: int) -> pa.Array:
 
 
 def _later_labels(bank: Bank, split: date, source: str) -> pa.Table:
-    """customer_id, product_id, label of every offer made (or product taken up) from the split on, one row per pair."""
+    """customer_id, product_id, label of every offer made (or product taken up) from the split on, a row per offer."""
     if source == RESPONSES:
-        query = (
-            "select customer_id, product_id, max(label) as label from responses where offered_on >= $day group by all"
-        )
+        made = f"and {OFFER_MADE}" if "arm" in bank.columns("responses") else ""
+        query = f"""select customer_id, product_id, label from responses where offered_on >= $day {made}
+                    order by offered_on, customer_id, product_id, label"""
         parameters: dict[str, object] = {"day": split}
     else:
         query = """select distinct customer_id, product_id, 1.0 as label from holdings
-                   where opened_on > $day and opened_on <= $last"""
+                   where opened_on > $day and opened_on <= $last order by 1, 2"""
         parameters = {"day": split, "last": split + ADOPTION_WINDOW}
     found = bank.connect().sql(query, params=parameters).to_arrow_table()
     if not found.num_rows or not pc.sum(found.column("label")).as_py():
@@ -174,7 +174,8 @@ def _later_labels(bank: Bank, split: date, source: str) -> pa.Table:
 def _eligible_pairs(engine: Engine, batch: Batch, offers: pa.Table, folder: Path) -> pa.Table:
     pairs = eligible_scores(engine, batch).select(_KEYS)
     pairs = pairs.append_column("row", pa.array(np.arange(pairs.num_rows)))
-    joined = pairs.join(offers, keys=_KEYS, join_type="left outer")
+    accepted = offers.group_by(_KEYS).aggregate([("label", "max")]).rename_columns([*_KEYS, "label"])
+    joined = pairs.join(accepted, keys=_KEYS, join_type="left outer")
     truth = read_truth(folder)
     if truth is not None:
         joined = joined.join(truth, keys=_KEYS, join_type="left outer")
