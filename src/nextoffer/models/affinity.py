@@ -20,6 +20,7 @@ from functools import reduce
 import numpy as np
 
 from nextoffer.models.evidence import posterior, precisions, shrink_to_mean
+from nextoffer.models.refine import Factor, Pass, refined
 from nextoffer.tables.flow import Floats, Indices
 
 _SMOOTHING = 20.0
@@ -100,6 +101,8 @@ class AffinityFit:
     groups: Indices
     weights: Floats
     rank: int = 0
+    base: Floats | None = None
+    latest: Factor | None = None
 
     @classmethod
     def start(cls, sums: AffinitySums, groups: Indices) -> AffinityFit:
@@ -107,16 +110,25 @@ class AffinityFit:
         return cls(sums, groups, np.zeros_like(sums.seen))
 
     def grown(self) -> AffinityFit:
-        """Return the fit with one factor more."""
-        _, information, mean, covariance = _moments(self.sums)
+        """Return the fit with one factor more, by the second-order likelihood."""
+        rate, information, mean, covariance = _moments(self.sums)
         score = self.sums.taken - mean * self.sums.accepts - covariance @ self.weights * information
-        w, v = _factor(score, covariance, information, self.groups)
-        return replace(self, weights=self.weights + np.outer(w, v), rank=self.rank + 1)
+        w, v, alpha, tau = _factor(score, covariance, information, self.groups)
+        weights = self.weights + np.outer(w, v)
+        base = np.log(rate / (1.0 - rate)) - (mean * weights).sum(axis=0)
+        return replace(self, weights=weights, rank=self.rank + 1, latest=Factor(w, v, base, self.weights, alpha, tau))
+
+    def refined(self, offers: Pass) -> AffinityFit:
+        """Return the fit with its latest factor and the bases at the logistic optimum."""
+        if self.latest is None:
+            return self
+        factor = refined(self.latest, self.groups, offers)
+        return replace(self, weights=factor.earlier + np.outer(factor.w, factor.v), base=factor.base, latest=factor)
 
     def affinity(self) -> Affinity:
         """Return the model; product bases are drawn to their mean as far as noise explains their spread."""
         rate, information, mean, _ = _moments(self.sums)
-        observed = np.log(rate / (1.0 - rate)) - (mean * self.weights).sum(axis=0)
+        observed = np.log(rate / (1.0 - rate)) - (mean * self.weights).sum(axis=0) if self.base is None else self.base
         return Affinity(self.weights, shrink_to_mean(observed, 1.0 / np.maximum(information, 1e-9)), self.rank)
 
 
@@ -146,7 +158,9 @@ def _without(whole: AffinitySums, part: AffinitySums) -> AffinitySums:
     )
 
 
-def _factor(score: Floats, covariance: Floats, information: Floats, groups: Indices) -> tuple[Floats, Floats]:
+def _factor(
+    score: Floats, covariance: Floats, information: Floats, groups: Indices
+) -> tuple[Floats, Floats, Floats, float]:
     """One factor (A,), (P,): alternate ridge steps for the customer side and the product side."""
     products = score.shape[1]
     root = np.sqrt(np.maximum(information, 1e-9))
@@ -163,8 +177,8 @@ def _factor(score: Floats, covariance: Floats, information: Floats, groups: Indi
         tau = float(np.clip(products / (fresh**2 + 1.0 / precision).sum(), 1e-2, 1e4))
         size = float(np.sqrt((fresh**2).mean()))
         if size < 1e-9:
-            return np.zeros_like(w), np.zeros_like(v)
+            return np.zeros_like(w), np.zeros_like(v), alpha, tau
         v = fresh / size
         if float(np.abs(w - before).max()) < 1e-4 * float(np.abs(w).max()):
             break
-    return w * size, v
+    return w * size, v, alpha, tau

@@ -10,6 +10,7 @@ import numpy as np
 from nextoffer.models.affinity import Affinity, AffinityFit, AffinitySums, affinity_sums, held_out_sums
 from nextoffer.models.design import Design
 from nextoffer.models.ranker import log_likelihood
+from nextoffer.models.refine import Offers, Pass
 from nextoffer.models.training import Training
 from nextoffer.tables.flow import Floats, Indices
 
@@ -45,8 +46,9 @@ def choose_offset(design: Design, training: Training, folds: Indices, *, max_ran
     fits = [AffinityFit.start(s, groups) for s in held_out_sums(parts)]
     chosen, best = fits, _held_out(design, training, folds, [f.affinity() for f in fits])
     held_out = {"0": log_likelihood(best[0] + best[1], training.labels, training.weights)}
+    passes = [_pass(design, training, np.flatnonzero(folds != k)) for k in range(len(parts))]
     while chosen[0].rank < max_rank and len(groups):
-        fits = [f.grown() for f in chosen]
+        fits = [f.grown().refined(offers) for f, offers in zip(chosen, passes, strict=True)]
         tried = _held_out(design, training, folds, [f.affinity() for f in fits])
         rank = fits[0].rank
         held_out[str(rank)] = log_likelihood(tried[0] + tried[1], training.labels, training.weights)
@@ -55,8 +57,21 @@ def choose_offset(design: Design, training: Training, folds: Indices, *, max_ran
         chosen, best = fits, tried
     whole = AffinityFit.start(reduce(AffinitySums.__add__, parts), groups)
     for _ in range(chosen[0].rank):
-        whole = whole.grown()
+        whole = whole.grown().refined(_pass(design, training, np.arange(len(training))))
     return Offset(whole.affinity(), *best, {r: round(v, 3) for r, v in held_out.items()})
+
+
+def _pass(design: Design, training: Training, rows: Indices) -> Pass:
+    """Give the offers in `rows`, a chunk at a time; where one chunk holds them all it is kept."""
+
+    def chunk(part: Indices) -> Offers:
+        x = design.attributes.values(design.codes[part, : design.customers])
+        return Offers(x, training.cols[part], training.labels[part], training.weights[part])
+
+    if len(rows) <= _CHUNK:
+        only = (chunk(rows),)
+        return lambda: only
+    return lambda: (chunk(rows[start : start + _CHUNK]) for start in range(0, len(rows), _CHUNK))
 
 
 def _fold_sums(design: Design, training: Training, folds: Indices) -> list[AffinitySums]:
