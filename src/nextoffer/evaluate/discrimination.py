@@ -7,6 +7,8 @@ for intervals and comparisons.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 
@@ -98,13 +100,11 @@ def _rate_ratio(totals: Floats) -> Floats:
         return np.asarray(totals[:, 0] / totals[:, 1] / (totals[:, 2] / totals[:, 3]))
 
 
-def _memberships(score: Floats, parts: int) -> list[Floats]:
-    """Share of each pair that falls in each part of the list, best first; equal scores share alike."""
+def _memberships(score: Floats, parts: int) -> Iterator[Floats]:
+    """Share of each pair that falls in each part of the list, best part first; equal scores share alike."""
     _, run, size = np.unique(-score, return_inverse=True, return_counts=True)
     stop = np.cumsum(size)
     start, width = stop - size, len(score) / parts
-    overlaps = (
-        np.clip(np.minimum(stop, (part + 1) * width) - np.maximum(start, part * width), 0, None) / size
-        for part in range(parts)
-    )
-    return [np.asarray(overlap[run], dtype=np.float64) for overlap in overlaps]
+    for part in range(parts):
+        overlap = np.minimum(stop, (part + 1) * width) - np.maximum(start, part * width)
+        yield np.asarray((np.clip(overlap, 0, None) / size)[run], dtype=np.float64)

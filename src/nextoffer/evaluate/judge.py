@@ -102,13 +102,21 @@ def _own(contender: Contender, bench: Bench) -> Figures:
 def _ranking(_: Contender, groups: TieGroups, bench: Bench) -> Figures:
     k = bench.settings.k
     out = {_at(name, k): _ranking_figure(name, groups, bench) for name in RANKING_METRICS}
+    if (groups.size > 1).any():
+        out |= _range(groups, bench)
+    return out | {_at("coverage", k): _coverage(groups, bench)}
+
+
+def _range(groups: TieGroups, bench: Bench) -> Figures:
+    """What a lucky and an unlucky sort of the ties would show, where they differ."""
     best, worst = best_order(groups), worst_order(groups)
+    out: Figures = {}
     for name in ("ndcg", "map"):
         luckiest, unluckiest = _ranking_figure(name, best, bench), _ranking_figure(name, worst, bench)
         if luckiest.estimate - unluckiest.estimate > 1e-9:
-            out[f"{_at(name, k)} (worst order of ties)"] = unluckiest
-            out[f"{_at(name, k)} (best order of ties)"] = luckiest
-    return out | {_at("coverage", k): _coverage(groups, bench)}
+            out[f"{_at(name, bench.settings.k)} (worst order of ties)"] = unluckiest
+            out[f"{_at(name, bench.settings.k)} (best order of ties)"] = luckiest
+    return out
 
 
 def _at(name: str, k: int) -> str:
