@@ -8,6 +8,7 @@ A/B arms are the same for any row order, chunk size or cluster. The mixer is the
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,7 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _FNV_OFFSET = np.uint64(0xCBF29CE484222325)
 _FNV_PRIME = np.uint64(0x100000001B3)
 
-Ids = npt.NDArray[np.generic] | Sequence[int] | Sequence[str] | pa.Array | pa.ChunkedArray
+Ids: TypeAlias = npt.NDArray[np.generic] | Sequence[int] | Sequence[str] | pa.Array | pa.ChunkedArray
 
 
 def uniform(seed: int, purpose: str, customers: Ids, products: Ids | None = None) -> npt.NDArray[np.float64]:

@@ -14,6 +14,7 @@ from nextoffer.evaluate.curves import Shape
 from nextoffer.evaluate.gate import Criterion, Gate, judge_gate
 from nextoffer.evaluate.page import ReportPage, Section
 from nextoffer.evaluate.story import (
+    AbArm,
     Cast,
     ab_section,
     evaluation_sections,
@@ -109,9 +110,10 @@ def _shape(label: str, coding: Coding, values: npt.NDArray[np.float32], features
 
 
 def _ab(test: SimulatedAB) -> Section:
-    per_arm = min(test.control.customers, test.treatment.customers)
-    chart = AbTest(test.lift, test.true_lift)
-    return ab_section(chart, per_arm=per_arm, needed_per_arm=test.needed_per_arm, arms=(CHAMPION, BASELINE))
+    treatment, control = (
+        AbArm(name, arm.customers, arm.accepted) for name, arm in ((CHAMPION, test.treatment), (BASELINE, test.control))
+    )
+    return ab_section(AbTest(test.lift, test.true_lift), treatment, control, needed_per_arm=test.needed_per_arm)
 
 
 def _verdict(evaluation: Evaluation, criteria: tuple[Criterion, ...]) -> tuple[str, tuple[str, ...]]:
