@@ -1,6 +1,6 @@
 """Randomness that depends on what is decided, never on the order in which it is drawn.
 
-``uniform(seed, purpose, customers, products)`` mixes its four inputs into one number per pair, so sampling, tie-breaking and
+``uniform(seed, purpose, customers, products)`` mixes its four inputs into one number per pair, so sampling, ties and
 A/B arms are the same for any row order, chunk size or cluster. The mixer is the SplitMix64 finaliser
 (Steele, Lea & Flood 2014); text ids are hashed with 64-bit FNV-1a first.
 """
