@@ -92,9 +92,10 @@ def stack(parts: Floats, labels: Floats, offset: Floats, weights: Floats, *, fre
     if len(weak) and rest[0] > 2.0 * threshold:
         fit = _logistic(design, labels, offset, weights)
         out[weak] = min(fit[-2], 1.0)
-    out[always] = fit[:free]
     out[strong] = np.minimum(fit[free : free + len(strong)], 1.0)
-    out[-1] = fit[-1]
+    # What was cut to 1 leaves something to the parts that always enter and to the constant.
+    fit = _logistic(parts[:, always], labels, offset + parts @ out[:-1], weights)
+    out[always], out[-1] = fit[:-1], fit[-1]
     return out
 
 
@@ -103,21 +104,22 @@ def _linear(parts: Floats, fit: Floats) -> Floats:
 
 
 def _logistic(parts: Floats, labels: Floats, offset: Floats, weights: Floats) -> Floats:
-    """Return non-negative multipliers of the parts and a constant, by Newton steps on the active set."""
+    """Return non-negative multipliers of the parts and a constant, by projected Newton steps."""
     beta = np.zeros(parts.shape[1] + 1)
     design = np.column_stack([parts, np.ones(len(parts))])
-    active = np.r_[parts.std(axis=0) > 0, True] if len(parts) else np.ones(len(beta), dtype=bool)
+    constant = np.arange(len(beta)) == len(beta) - 1
+    varies = np.r_[np.ptp(parts, axis=0) > 0, True]
     for _ in range(_NEWTON_STEPS):
         p = sigmoid(offset + design @ beta)
-        use = np.flatnonzero(active)
+        score = design.T @ (weights * (labels - p))
+        use = np.flatnonzero(varies & ((beta > 0) | (score > 0) | constant))
         x = design[:, use]
         information = (x * (weights * p * (1.0 - p))[:, None]).T @ x
         ridge = 1e-9 * max(np.trace(information) / len(use), 1.0)
-        step = np.linalg.solve(information + ridge * np.eye(len(use)), x.T @ (weights * (labels - p)))
+        step = np.linalg.solve(information + ridge * np.eye(len(use)), score[use])
         step = np.clip(step, -_LONGEST_STEP, _LONGEST_STEP)  # where a part parts yes from no, no step is long enough
-        fresh = np.zeros_like(beta)
-        fresh[use] = beta[use] + step
-        active &= np.r_[fresh[:-1] > 0, True]
+        fresh = beta.copy()
+        fresh[use] += step
         fresh[:-1] = np.maximum(fresh[:-1], 0.0)
         done = float(np.abs(fresh - beta).max()) < 1e-8
         beta = fresh
