@@ -1,7 +1,7 @@
 """The little SVG that the report's charts are made of: scales, round tick marks, and shapes as text.
 
-Charts are drawn by hand because a chart library costs more than all the rest of a report (measured side by side on the
-page's own eleven charts: see docs/evaluation.md). Colours live in the page's style sheet; shapes only name a class.
+Charts are drawn by hand because a chart library took about 400 times as long for one page (measured side by side, see
+docs/evaluation.md). Colours live in the page's style sheet; shapes only name a class.
 """
 
 from __future__ import annotations
