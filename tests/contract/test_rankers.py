@@ -18,6 +18,7 @@ from nextoffer.errors import ModelError
 from nextoffer.models.baselines import BASELINES, Baseline
 from nextoffer.models.boosting import BoostSettings
 from nextoffer.models.challenger import LightGBMRanker
+from nextoffer.models.choice import ChoiceRanker
 from nextoffer.models.glassbox import GlassboxRanker
 from nextoffer.models.ranker import Ranker
 from nextoffer.models.training import Training
@@ -27,6 +28,7 @@ from tests.models import worlds
 RANKERS: Mapping[str, Callable[[], Ranker]] = {
     "glassbox": lambda: GlassboxRanker(boosting=BoostSettings(max_rounds=150)),
     "glassbox without boosting": lambda: GlassboxRanker(boosting=None),
+    "choice": lambda: ChoiceRanker(iterations=50),
     "lightgbm": lambda: LightGBMRanker(rounds=20, min_leaf=20, threads=1),
     **{name: (lambda name=name: Baseline(name)) for name in BASELINES},  # type: ignore[misc]
 }

@@ -22,7 +22,9 @@ def fit(
     ],
     out: Annotated[Path, typer.Option(help="Folder for the model.", show_default=False)],
     policy: PolicyFile = None,
-    ranker: Annotated[str, typer.Option(help="glassbox, or the challenger lightgbm.")] = "glassbox",
+    ranker: Annotated[
+        str, typer.Option(help="glassbox, choice (products that compete for one customer), or the challenger lightgbm.")
+    ] = "glassbox",
     as_json: AsJson = False,
 ) -> None:
     """Learn which offers customers accept, and save the model as a folder of plain files.

@@ -11,16 +11,15 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
-from nextoffer.errors import ModelError
 from nextoffer.models.assembly import assemble
 from nextoffer.models.boosting import BoostSettings, Term, boost, rank_interactions
+from nextoffer.models.compiled import load_compiled, save_compiled, score_compiled
 from nextoffer.models.design import Design
 from nextoffer.models.evidence import stack
 from nextoffer.models.offset import Offset, choose_offset
@@ -75,30 +74,17 @@ class GlassboxRanker:
 
     def score(self, features: FeatureTable, products: Products) -> Scores:
         """Return calibrated log-odds (n, P) with their exact contributions."""
-        if self.card_ is None or self.pairs_ is None:
-            raise ModelError("this ranker is not fitted: call fit first")
-        if products.ids == self.pairs_.products.ids:
-            return self.card_.score(features, self.pairs_)
-        return _for_products(self.card_, self.pairs_, products, features)
+        return score_compiled(self.card_, self.pairs_, features, products)
 
     def save(self, folder: Path) -> None:
         """Write ``scorecard.json`` and ``scorecard.npz``."""
-        if self.card_ is None or self.pairs_ is None:
-            raise ModelError("this ranker is not fitted: there is nothing to save")
-        plain = {"card": self.card_.to_json(), "pairs": self.pairs_.to_json(), "summary": self.summary_}
-        (folder / "scorecard.json").write_text(json.dumps(plain), encoding="utf-8")
-        np.savez(
-            folder / "scorecard.npz", allow_pickle=False, **self.card_.arrays(), **self.pairs_.collaborative.arrays()
-        )
+        save_compiled(folder, self.card_, self.pairs_, summary=self.summary_)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Return the ranker that `save` wrote."""
-        plain = json.loads((folder / "scorecard.json").read_text(encoding="utf-8"))
-        with np.load(folder / "scorecard.npz", allow_pickle=False) as arrays:
-            card = Scorecard.restore(plain["card"], arrays)
-            pairs = PairFeatures.restore(plain["pairs"], arrays)
-        return cls(card_=card, pairs_=pairs, summary_=plain["summary"])
+        card, pairs, summary = load_compiled(folder)
+        return cls(card_=card, pairs_=pairs, summary_=summary)
 
     def summary(self) -> dict[str, Any]:
         """Return what was chosen by validation, and how well the collaborative signals cover the customers."""
@@ -113,19 +99,6 @@ class GlassboxRanker:
         noise = np.sqrt(2.0 * np.log(max(len(candidates), 2)))  # the universal threshold of `evidence.stack`
         best = [candidates[i] for i in np.argsort(-strength, kind="stable")[: self.interactions] if strength[i] > noise]
         return boost(design.codes, design.columns, target, folds=folds, interactions=best, settings=self.boosting)
-
-
-def _for_products(card: Scorecard, pairs: PairFeatures, products: Products, features: FeatureTable) -> Scores:
-    """Score products other than those of the fit: a new one by the mean of its type, or of all where it has none."""
-    known = pairs.products
-    places = products.positions(known.ids)
-    share = np.zeros((len(known), len(products)))
-    for j, place in enumerate(places):
-        alike = np.flatnonzero([t == products.types[j] for t in known.types])
-        mine = np.array([place]) if place >= 0 else alike if len(alike) else np.arange(len(known))
-        share[mine, j] = 1.0 / len(mine)
-    collaborative = pairs.collaborative.mixed(share, places)
-    return card.mixed(share).score(features, PairFeatures(products, collaborative))
 
 
 def _summary(

@@ -33,6 +33,23 @@ class Cross:
     b: str
     table: Table
 
+    @property
+    def of_pairs(self) -> bool:
+        """Whether a pair feature takes part."""
+        return self.a.startswith(PAIR) or self.b.startswith(PAIR)
+
+    def rows(self, a: Codes, b: Codes) -> Indices:
+        """Return where bins `a` and `b`, each (n,), meet in a cell that is not 0 for all products.
+
+        Of two flags that is where both are set, a few rows in a hundred: the table is read only there.
+        """
+        first = np.flatnonzero(np.asarray(self._cells.any(axis=1))[a])
+        return first[self._cells[a[first], b[first]]]
+
+    @cached_property
+    def _cells(self) -> npt.NDArray[np.bool_]:
+        return np.asarray(self.table.any(axis=-1))
+
 
 @dataclass(frozen=True)
 class Scorecard:
@@ -64,6 +81,11 @@ class Scorecard:
     def features(self) -> tuple[str, ...]:
         """Names of the F + G features, pair features as ``pair.<name>``."""
         return tuple(c.name for c in self.codings) + tuple(PAIR + c.name for c in self.pair_codings)
+
+    @property
+    def crossed(self) -> frozenset[str]:
+        """Names of the features that take part in interactions."""
+        return frozenset(name for c in self.crosses for name in (c.a, c.b))
 
     def score(self, features: FeatureTable, pairs: PairFeatures) -> ScorecardScores:
         """Return the scores of n customers × P products."""
@@ -150,38 +172,55 @@ class ScorecardScores:
             out += table[self.codes[:, i]]
         for codes, table in zip(self.pair_codes, card.pair_tables, strict=True):
             out += table[codes, every]
+        codes = self._by_feature
         for cross in card.crosses:
-            out += cross.table[self._axis(cross.a), self._axis(cross.b), every]
+            if cross.of_pairs:
+                out += cross.table[self._axis(cross.a), self._axis(cross.b), every]
+            else:
+                a, b = codes[self._place[cross.a]], codes[self._place[cross.b]]
+                rows = cross.rows(a, b)
+                out[rows] += cross.table[a[rows], b[rows]]
         return out
 
     def contributions(self, rows: Indices, cols: Indices) -> Table:
         """Return float32 (m, F + G); an interaction counts half for each of its two features."""
         card = self.card
-        names = {name: i for i, name in enumerate(self.features)}
-        out = np.zeros((len(rows), len(names)), dtype=np.float32)
+        out = np.zeros((len(rows), len(self.features)), dtype=np.float32)
         for i, table in enumerate(card.tables):
             out[:, i] = table[self.codes[rows, i], cols]
         for i, (codes, table) in enumerate(zip(self.pair_codes, card.pair_tables, strict=True)):
             out[:, len(card.tables) + i] = table[codes[rows, cols], cols]
+        bins = {name: self._at(name, rows, cols) for name in card.crossed}
         for cross in card.crosses:
-            half = cross.table[self._at(cross.a, rows, cols), self._at(cross.b, rows, cols), cols] * np.float32(0.5)
-            out[:, names[cross.a]] += half
-            out[:, names[cross.b]] += half
+            a, b = bins[cross.a], bins[cross.b]
+            met = cross.rows(a, b)
+            half = cross.table[a[met], b[met], cols[met]] * np.float32(0.5)
+            out[met, self._place[cross.a]] += half
+            out[met, self._place[cross.b]] += half
         return out
 
     def pair_values(self, rows: Indices, cols: Indices) -> dict[str, Floats]:
         """Return every pair feature of the m pairs, float64 (m,)."""
         return {name: np.asarray(value[rows, cols]) for name, value in self.values.items()}
 
+    @cached_property
+    def _place(self) -> dict[str, int]:
+        return {name: i for i, name in enumerate(self.features)}
+
+    @cached_property
+    def _by_feature(self) -> Codes:
+        """The customers' bins (F, n), each feature's side by side."""
+        return np.ascontiguousarray(self.codes.T)
+
     def _axis(self, name: str) -> Codes:
         """Bins of a feature for all pairs, broadcastable to (n, P)."""
-        place = self.features.index(name)
-        customers = len(self.card.codings)
+        place, customers = self._place[name], len(self.card.codings)
         return self.codes[:, place, None] if place < customers else self.pair_codes[place - customers]
 
     def _at(self, name: str, rows: Indices, cols: Indices) -> Codes:
-        axis = self._axis(name)
-        return axis[rows, cols if axis.shape[1] > 1 else np.zeros_like(cols)]
+        """Bins of a feature for the m pairs."""
+        place, customers = self._place[name], len(self.card.codings)
+        return self._by_feature[place][rows] if place < customers else self.pair_codes[place - customers][rows, cols]
 
 
 def with_average(card: Scorecard, features: FeatureTable, pairs: PairFeatures, *, chunk: int = 20_000) -> Scorecard:

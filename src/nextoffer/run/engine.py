@@ -16,6 +16,7 @@ from nextoffer.errors import ArtefactError, ModelError
 from nextoffer.features import FeatureSpec, build, discover, rule_facts, stream
 from nextoffer.keyed import Ids
 from nextoffer.models.challenger import LightGBMRanker
+from nextoffer.models.choice import ChoiceRanker
 from nextoffer.models.collaborative import SpendMap
 from nextoffer.models.glassbox import GlassboxRanker
 from nextoffer.models.products import Products
@@ -32,8 +33,9 @@ from nextoffer.tables.bank import Bank
 from nextoffer.tables.flow import FeatureTable
 
 CHUNK = 65_536
-RANKERS: Mapping[str, type[GlassboxRanker] | type[LightGBMRanker]] = {
+RANKERS: Mapping[str, type[GlassboxRanker] | type[ChoiceRanker] | type[LightGBMRanker]] = {
     "glassbox": GlassboxRanker,
+    "choice": ChoiceRanker,
     "lightgbm": LightGBMRanker,
 }
 """Rankers that can be saved and loaded, by name."""
