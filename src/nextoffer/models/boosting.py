@@ -1,7 +1,7 @@
 """The Explainable Boosting Machine (Lou et al. 2013; interpret-core), trained on bins and read back as tables.
 
 One bag per fold: bag k learns from the other folds and stops early on fold k. So every row has contributions from a bag
-that did not learn from it, and the mean over bags is the usual bagged model.
+that did not learn from it, and the weighted mean over bags is the usual bagged model.
 """
 
 from __future__ import annotations
@@ -43,15 +43,18 @@ class Term:
         Column numbers of the training matrix: one for a main effect, two for an interaction.
     bagged
         float64 (K, bins) or (K, bins_a, bins_b): the table of each bag.
+    shares
+        (K,) how much each bag counts: by the weight of the rows it learned from.
     """
 
     axes: tuple[int, ...]
     bagged: Floats
+    shares: Floats
 
     @property
     def table(self) -> Floats:
-        """The mean over bags."""
-        return np.asarray(self.bagged.mean(axis=0))
+        """The weighted mean over bags."""
+        return np.asarray(np.tensordot(self.shares, self.bagged, axes=1) / self.shares.sum())
 
     def held_out(self, codes: Codes, folds: Indices) -> Floats:
         """Return (m,) each row's contribution by the bag that did not learn from it."""
@@ -186,6 +189,6 @@ def read_terms(machine: Any, codings: Sequence[Coding]) -> list[Term]:
     machine.term_scores_ = averaged
     tables = np.stack(bagged)
     return [
-        Term(term, tables[:, start : start + size, t].reshape(-1, *shape))
+        Term(term, tables[:, start : start + size, t].reshape(-1, *shape), np.asarray(machine.bag_weights_))
         for t, (term, shape, start, size) in enumerate(zip(axes, shapes, starts[:-1], sizes, strict=True))
     ]
