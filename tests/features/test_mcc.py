@@ -49,6 +49,7 @@ def test_no_code_or_name_is_in_two_categories() -> None:
 
 def test_every_category_is_in_plain_words() -> None:
     assert mcc.labels().keys() == entries().keys()
+    assert [mcc.number(c) for c in mcc.labels()] == list(range(len(mcc.labels())))
     assert all(label == label.lower() and len(label) > 3 for label in mcc.labels().values())
     assert 20 <= len(mcc.labels()) <= 25
 

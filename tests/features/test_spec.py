@@ -26,8 +26,8 @@ def test_json_and_back(spec: FeatureSpec) -> None:
 def test_product_ids_keep_their_type(tmp_path: Path) -> None:
     where = ("product_id", 7)
     number, text = (
-        Aggregate("holdings", "count", "held", where=where),
-        Aggregate("holdings", "count", "held", where=("product_id", "7")),
+        Aggregate("holdings", "sum", "held", where=where),
+        Aggregate("holdings", "sum", "held", where=("product_id", "7")),
     )
     assert number != text
 
@@ -63,4 +63,4 @@ def test_unknown_keys_columns_and_versions_are_refused(spec: FeatureSpec) -> Non
     with pytest.raises(FeatureError, match=r"transactions have no 'amuont' to aggregate \(did you mean 'amount'\?\)"):
         Aggregate("transactions", "sum", "amuont")
     with pytest.raises(FeatureError, match="one count per category"):
-        Top(1, (Aggregate("transactions", "count", "amount"),))
+        Top(1, (Aggregate("transactions", "sum", "spent"),))

@@ -13,6 +13,7 @@ from nextoffer.features.spec import (
     DaysSince,
     Feature,
     Formula,
+    Function,
     Key,
     Ratio,
     Readable,
@@ -113,46 +114,48 @@ def _profile(words: Vocabulary, taken: set[str]) -> Iterator[Feature]:
         )
 
 
-def _of(rows: Source, function: str, column: str, days: int | None = None, **where: Key) -> Aggregate:
-    ((category),) = where.items() or (None,)
-    return Aggregate(rows, function, column, days, category)  # type: ignore[arg-type]
+def _of(rows: Source, function: Function, column: str, days: int | None = None, **where: Key) -> Aggregate:
+    return Aggregate(rows, function, column, days, next(iter(where.items()), None))
+
+
+def _sum(rows: Source, column: str, days: int | None = None, **where: Key) -> Aggregate:
+    return _of(rows, "sum", column, days, **where)
 
 
 def _activity(words: Vocabulary) -> Iterator[Feature]:
     if not covers(words.reads, "transactions"):
         return
-    number, total = _of("transactions", "count", "amount"), _of("transactions", "sum", "amount")
+    number, total = _sum("transactions", "spent"), _sum("transactions", "amount")
     recency = _of("transactions", "min", "spent_ago")
     yield _feature("txn_recency_days", "Days since the last transaction", "activity", Value(recency))
     yield _feature("txn_count", "Number of transactions", "activity", Value(number))
     yield _feature("txn_amount", "Amount spent", "activity", Value(total))
     yield _feature("txn_amount_mean", "Mean amount of a transaction", "activity", Ratio(total, number))
-    for function, what, label in (("count", "count", "Number of transactions"), ("sum", "amount", "Amount spent")):
+    for what, column, label in (("count", "spent", "Number of transactions"), ("amount", "amount", "Amount spent")):
         for days in WINDOWS:
-            aggregate = _of("transactions", function, "amount", days)
-            yield _feature(f"txn_{what}_{days}d", f"{label} in the last {days} days", "activity", Value(aggregate))
-    recent, longer = _of("transactions", "sum", "amount", 30), _of("transactions", "sum", "amount", 180)
+            within = Value(_sum("transactions", column, days))
+            yield _feature(f"txn_{what}_{days}d", f"{label} in the last {days} days", "activity", within)
+    recent, longer = _sum("transactions", "amount", 30), _sum("transactions", "amount", 180)
     label = "Spending of the last 30 days against the usual of the last 180"
     yield _feature("txn_trend", label, "activity", Ratio(recent, longer, 6.0))
     if covers(words.reads, "transactions", "direction"):
         for days in (30, 180):
-            credit = _of("transactions", "sum", "credit", days)
+            credit = _sum("transactions", "credit", days)
             label = f"Amount received in the last {days} days"
             yield _feature(f"txn_credit_amount_{days}d", label, "activity", Value(credit))
 
 
 def _channels(words: Vocabulary) -> Iterator[Feature]:
-    number = _of("transactions", "count", "amount")
+    number = _sum("transactions", "spent")
     for channel in words.channels:
-        share = Ratio(_of("transactions", "count", "amount", channel=channel), number)
+        share = Ratio(_sum("transactions", "spent", channel=channel), number)
         yield _feature(f"channel_share_{channel}", f"Share of transactions by {channel}", "channel", share)
 
 
 def _salary(words: Vocabulary) -> Iterator[Feature]:
     if not covers(words.reads, "transactions") or not covers(words.reads, "customers", "salary_day"):
         return
-    near = "near_salary_day"
-    share = Ratio(_of("transactions", "sum", near), _of("transactions", "count", near))
+    share = Ratio(_sum("transactions", "near_salary_day"), _sum("transactions", "salary_day_known"))
     yield _feature("salary_share", "Share of transactions within 3 days of salary day", "salary", share)
     if covers(words.reads, "transactions", "direction"):
         largest = Value(_of("transactions", "max", "salary", 90))
@@ -160,15 +163,15 @@ def _salary(words: Vocabulary) -> Iterator[Feature]:
 
 
 def _spend(words: Vocabulary) -> Iterator[Feature]:
-    number = _of("transactions", "count", "amount")
+    number = _sum("transactions", "spent")
     labels = mcc.labels()
     for category in words.categories:
-        share = Ratio(_of("transactions", "count", "amount", mcc=category), number)
+        share = Ratio(_sum("transactions", "spent", mcc=category), number)
         yield _feature(f"mcc_share_{category}", f"Share of transactions on {labels[category]}", "spend", share)
     for category in words.categories:
-        total = Value(_of("transactions", "sum", "amount", mcc=category))
+        total = Value(_sum("transactions", "amount", mcc=category))
         yield _feature(f"mcc_spend_{category}", f"Amount spent on {labels[category]}", "spend", total)
-    known = tuple(_of("transactions", "count", "amount", mcc=c) for c in words.categories if c != mcc.OTHER)
+    known = tuple(_sum("transactions", "spent", mcc=c) for c in words.categories if c != mcc.OTHER)
     for rank, nth in enumerate(("Most", "Second most", "Third most")[: TOPS if known else 0], start=1):
         yield _feature(f"top_mcc_{rank}", f"{nth} frequent spending category", "spend", Top(rank, known))
 
@@ -177,17 +180,17 @@ def _holdings(words: Vocabulary) -> Iterator[Feature]:
     if not covers(words.reads, "holdings"):
         return
     dated, closes = covers(words.reads, "holdings", "opened_on"), covers(words.reads, "holdings", "closed_on")
-    held = _of("holdings", "count", "held")
+    held = _sum("holdings", "held")
     yield _feature("holdings_count", "Number of products held", "holdings", Value(held))
     if dated:
         first, last = _of("holdings", "max", "opened_ago"), _of("holdings", "min", "opened_ago")
         yield _feature("tenure_days", "Days since the first product was opened", "holdings", Value(first))
         yield _feature("days_since_opened", "Days since the last product was opened", "holdings", Value(last))
     for product in words.products:
-        holds = AnyRow(_of("holdings", "count", "held", product_id=product[0]))
+        holds = AnyRow(_sum("holdings", "held", product_id=product[0]))
         yield _per_product("held", product, "Holds {}", "holdings", holds)
     for product in words.products if dated else ():
-        times = Value(_of("holdings", "count", "opened_ago", product_id=product[0]))
+        times = Value(_sum("holdings", "opened", product_id=product[0]))
         yield _per_product("times_opened", product, "Times that {} was opened", "holdings", times)
     for product in words.products if closes else ():
         since = Value(_of("holdings", "min", "closed_ago", product_id=product[0]))
@@ -197,21 +200,22 @@ def _holdings(words: Vocabulary) -> Iterator[Feature]:
 def _history(words: Vocabulary) -> Iterator[Feature]:
     if not covers(words.reads, "responses"):
         return
-    offers, accepts = _of("responses", "count", "days_ago"), _of("responses", "count", "accepted_ago")
+    offers, accepts = _sum("responses", "offered"), _sum("responses", "accepted")
     yield _feature("offers_count", "Number of offers made", "history", Value(offers))
     yield _feature("accepts_count", "Number of offers accepted", "history", Value(accepts))
     yield _feature("accept_rate", "Share of offers accepted", "history", Ratio(accepts, offers), sign=1)
     last, taken = _of("responses", "min", "days_ago"), _of("responses", "min", "accepted_ago")
     yield _feature("days_since_offer", "Days since the last offer", "history", Value(last))
     yield _feature("days_since_accept", "Days since an offer was last accepted", "history", Value(taken))
-    for measure, function, column, label in (
-        ("offers", "count", "days_ago", "Times that {} was offered"),
-        ("accepts", "count", "accepted_ago", "Times that {} was accepted"),
-        ("days_since_offer", "min", "days_ago", "Days since {} was offered"),
-    ):
-        for product in words.products:
-            value = Value(_of("responses", function, column, product_id=product[0]))
-            yield _per_product(measure, product, label, "history", value)
+    for product in words.products:
+        times = Value(_sum("responses", "offered", product_id=product[0]))
+        yield _per_product("offers", product, "Times that {} was offered", "history", times)
+    for product in words.products:
+        times = Value(_sum("responses", "accepted", product_id=product[0]))
+        yield _per_product("accepts", product, "Times that {} was accepted", "history", times)
+    for product in words.products:
+        since = Value(_of("responses", "min", "days_ago", product_id=product[0]))
+        yield _per_product("days_since_offer", product, "Days since {} was offered", "history", since)
 
 
 def _risk(words: Vocabulary) -> Iterator[Feature]:

@@ -95,19 +95,17 @@ def _transaction_words(
     asked += ["mcc"] if covers(reads, "transactions", "mcc") or "merchants" in reads else []
     if not asked:
         return (), ()
-    scope = Scope(reads, frozenset({*asked, "amount"}))
+    scope = Scope(reads, frozenset({*asked, "spent"}))
     names = [column(n) for n in asked]
-    query = (
-        exp.select(*names, exp.Count(this=column("amount"))).from_(transactions(scope).subquery("r")).group_by(*names)
-    )
+    query = exp.select(*names, exp.Sum(this=column("spent"))).from_(transactions(scope).subquery("r")).group_by(*names)
     con.register(MCC_TABLE, mcc.table())
-    counts: dict[str, Counter[str | None]] = {"channel": Counter(), "mcc": Counter()}
+    counts: dict[str, Counter[str | int]] = {"channel": Counter(), "mcc": Counter()}
     for *words, n in con.execute(query.sql("duckdb", identify=True), {"as_of": as_of}).fetchall():
         for name, word in zip(asked, words, strict=True):
-            counts[name][word] += n
-    channels = [(-n, word) for word, n in counts["channel"].items() if n and word is not None]
-    frequent = sorted(word for _, word in sorted(channels)[:MAX_CHANNELS])
-    return tuple(frequent), tuple(c for c in mcc.labels() if counts["mcc"][c])
+            counts[name][word] += int(n)
+    channels = sorted((-n, str(word)) for word, n in counts["channel"].items() if n and word)
+    categories = tuple(c for c in mcc.labels() if counts["mcc"][mcc.number(c)])
+    return tuple(sorted(word for _, word in channels[:MAX_CHANNELS])), categories
 
 
 def _products(bank: Bank) -> tuple[tuple[Key, str], ...]:

@@ -15,17 +15,20 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
-from nextoffer.features.mcc import OTHER
+from nextoffer.features import mcc
 from nextoffer.features.spec import Readable, Source, covers
 from nextoffer.features.trees import (
     Tree,
+    both,
     column,
     day_of_month,
     days_ago,
+    double,
     is_null,
     number,
     one_if,
     relation,
+    text,
     the_day,
     when,
 )
@@ -35,8 +38,8 @@ WANTED_TABLE = "nextoffer_wanted"
 WHO = "who"
 
 MONEY = frozenset({"amount", "credit", "salary"})
-"""Row columns in money. They are whole ten-thousandths of the currency, because sums of whole numbers are exact (up to
-2**53, which is 900 thousand million): the same whatever the order of rows, the number of threads and the engine."""
+"""Row columns in money, as whole ten-thousandths of the currency: sums of whole numbers are exact up to 2**53 (that is
+900 thousand million), so they are the same whatever the order of rows, the number of threads and the engine."""
 
 MONEY_PARTS = 10_000
 
@@ -66,9 +69,9 @@ class Scope:
 def transactions(scope: Scope) -> exp.Select:
     """Return one row per transaction.
 
-    ``days_ago``, ``channel`` and ``mcc`` (category) of all; ``amount``, ``spent_ago`` (its days) and
-    ``near_salary_day`` (1 or 0) of money spent; ``credit`` and ``salary`` (credit near salary day) of money received,
-    where ``direction`` tells the two apart.
+    Of all ``days_ago``, ``channel``, ``mcc`` (category number). Of money spent ``spent`` (1, else 0), ``spent_ago``
+    (its days, else null), ``amount`` (else 0), ``salary_day_known`` and ``near_salary_day`` (1 or 0). Of money
+    received, where ``direction`` tells the two apart, ``credit`` (else 0) and ``salary`` (near salary day, else null).
     """
     read = (
         exp.select(column("customer_id", "t"), days_ago(column("date", "t")).as_("days_ago"), _money().as_("money"))
@@ -78,11 +81,15 @@ def transactions(scope: Scope) -> exp.Select:
     read = _with_channel(read, scope)
     read = _with_category(read, scope)
     read = _with_salary_gap(read, scope)
-    credit: Tree | None = None
-    if covers(scope.reads, "transactions", "direction"):
-        read = read.select(column("direction", "t"))
-        credit = exp.and_(is_null(column("direction")).not_(), exp.Lower(this=column("direction")).isin(*_CREDIT))
-    return _transaction_columns(read, scope, credit)
+    if not tells_credit(scope):
+        return _transaction_columns(read, scope, spent=None)
+    read = read.select(exp.func("COALESCE", exp.Lower(this=column("direction", "t")), text("")).as_("direction"))
+    return _transaction_columns(read, scope, spent=column("direction").isin(*_CREDIT).not_())
+
+
+def tells_credit(scope: Scope) -> bool:
+    """Return whether money received can be told from money spent."""
+    return covers(scope.reads, "transactions", "direction")
 
 
 def _money() -> Tree:
@@ -90,11 +97,15 @@ def _money() -> Tree:
 
 
 def _with_channel(read: exp.Select, scope: Scope) -> exp.Select:
-    return read.select(column("channel", "t")) if "channel" in scope.used else read
+    return (
+        read.select(exp.func("COALESCE", column("channel", "t"), text("")).as_("channel"))
+        if "channel" in scope.used
+        else read
+    )
 
 
 def _with_category(read: exp.Select, scope: Scope) -> exp.Select:
-    """Add ``mcc``: the category of the transaction's own code, else its merchant's, else ``other``."""
+    """Add ``mcc``, the category (its number) of the transaction's own code, else of its merchant's, else ``other``."""
     if "mcc" not in scope.used:
         return read
     found: list[Tree] = []
@@ -110,51 +121,55 @@ def _with_category(read: exp.Select, scope: Scope) -> exp.Select:
         same = column("merchant_id", "m").eq(column("merchant_id", "t"))
         read = read.join(merchants.subquery("m"), on=same, join_type="left")
         found.append(column("category", "m"))
-    return read.select(exp.func("COALESCE", *found, exp.Literal.string(OTHER)).as_("mcc"))
+    return read.select(exp.func("COALESCE", *found, number(mcc.number(mcc.OTHER))).as_("mcc"))
 
 
 def _with_salary_gap(read: exp.Select, scope: Scope) -> exp.Select:
-    """Add ``gap``, the days between the day and salary day (at most the month's last day), and ``month_length``."""
-    salary = bool({"near_salary_day", "salary"} & scope.used)
+    """Add ``gap``, days between the day and salary day (at most the month's last), ``month_length`` and ``known``."""
+    salary = bool({"near_salary_day", "salary_day_known", "salary"} & scope.used)
     if salary or scope.subset:
         read = read.join(relation(WHO, "w"), on=column("customer_id", "w").eq(column("customer_id", "t")))
     if not salary:
         return read
     length = day_of_month(exp.LastDay(this=column("date", "t")))
     pay_day = exp.case().when(column("salary_day", "w") > length, length).else_(column("salary_day", "w"))
-    gap = when(column("salary_day", "w").between(1, 31), exp.func("ABS", day_of_month(column("date", "t")) - pay_day))
-    return read.select(gap.as_("gap"), length.as_("month_length"))
+    gap = exp.func("ABS", day_of_month(column("date", "t")) - pay_day)
+    known = exp.func("COALESCE", column("salary_day", "w").between(1, 31), exp.false())
+    return read.select(known.as_("known"), gap.as_("gap"), length.as_("month_length"))
 
 
-def _transaction_columns(read: exp.Select, scope: Scope, credit: Tree | None) -> exp.Select:
-    spent = None if credit is None else exp.not_(credit)
-    near = exp.or_(column("gap") <= _NEAR_DAYS, column("month_length") - column("gap") <= _NEAR_DAYS)
-    is_near = one_if(near)
-    pays_known = is_null(column("gap")).not_()
+def _transaction_columns(read: exp.Select, scope: Scope, spent: Tree | None) -> exp.Select:
+    around = exp.or_(column("gap") <= _NEAR_DAYS, column("month_length") - column("gap") <= _NEAR_DAYS)
+    near = exp.and_(column("known"), around)
     columns = {
         "days_ago": column("days_ago"),
-        "amount": when(spent, column("money")),
-        "spent_ago": when(spent, column("days_ago")),
         "channel": column("channel"),
         "mcc": column("mcc"),
-        "near_salary_day": when(pays_known if spent is None else exp.and_(spent, pays_known), is_near),
-        "credit": when(credit, column("money")),
-        "salary": when(near if credit is None else exp.and_(credit, near), column("money")),
+        "spent": double(1) if spent is None else one_if(spent),
+        "spent_ago": when(spent, column("days_ago")),
+        "amount": column("money") if spent is None else exp.case().when(spent, column("money")).else_(double(0)),
+        "salary_day_known": one_if(both(spent, column("known"))),
+        "near_salary_day": one_if(both(spent, near)),
     }
+    if spent is not None:
+        columns["credit"] = exp.case().when(spent, double(0)).else_(column("money"))
+        columns["salary"] = when(both(spent.not_(), near), column("money"))
     return _select(columns, scope).from_(read.subquery("read"))
 
 
 def holdings(scope: Scope) -> exp.Select:
     """Return one row per holding opened before ``as_of``.
 
-    ``product_id``; ``held`` (1 if still held); ``opened_ago``; ``closed_ago`` if it was closed before ``as_of``.
+    ``product_id``; ``held`` (1 if still held, else 0); ``opened`` (1 if it is known when, else 0) and ``opened_ago``;
+    ``closed_ago`` if it was closed before ``as_of``, else null.
     """
     opened, closed = covers(scope.reads, "holdings", "opened_on"), covers(scope.reads, "holdings", "closed_on")
     gone = column("closed_on", "t") < the_day()
     still = exp.or_(is_null(column("closed_on", "t")), column("closed_on", "t") >= the_day())
     columns = {
         "product_id": column("product_id", "t"),
-        "held": when(still if closed else None, number(1)),
+        "held": one_if(still) if closed else double(1),
+        "opened": one_if(is_null(column("opened_on", "t")).not_()) if opened else double(0),
         "opened_ago": days_ago(column("opened_on", "t")) if opened else exp.null(),
         "closed_ago": when(gone, days_ago(column("closed_on", "t"))) if closed else exp.null(),
     }
@@ -167,7 +182,7 @@ def holdings(scope: Scope) -> exp.Select:
 def responses(scope: Scope) -> exp.Select:
     """Return one row per offer made before ``as_of``.
 
-    ``product_id``; ``days_ago``; ``accepted_ago`` if it was accepted before ``as_of``.
+    ``product_id``, ``days_ago``, ``offered`` (1); ``accepted`` (1 or 0) before ``as_of``, ``accepted_ago`` (or null).
     """
     accepted: Tree = column("label", "t").eq(1)
     accepted_on: Tree = column("offered_on", "t")
@@ -178,6 +193,8 @@ def responses(scope: Scope) -> exp.Select:
     columns = {
         "product_id": column("product_id", "t"),
         "days_ago": days_ago(column("offered_on", "t")),
+        "offered": double(1),
+        "accepted": one_if(accepted),
         "accepted_ago": when(accepted, days_ago(accepted_on)),
     }
     rows = _of_customers(_select(columns, scope, "t"), "responses", scope).where(column("offered_on", "t") < the_day())
@@ -203,6 +220,14 @@ def _of_customers(rows: exp.Select, table: str, scope: Scope) -> exp.Select:
     if not scope.subset:
         return rows
     return rows.join(relation(WHO, "w"), on=column("customer_id", "w").eq(column("customer_id", "t")))
+
+
+def always_one(scope: Scope) -> frozenset[str]:
+    """Return the summed columns that are 1 in every row, so that nothing need be multiplied by them."""
+    counted = {"offered"}
+    counted |= set() if tells_credit(scope) else {"spent"}
+    counted |= set() if covers(scope.reads, "holdings", "closed_on") else {"held"}
+    return frozenset(counted)
 
 
 SOURCES: Mapping[Source, Callable[[Scope], exp.Select]] = {

@@ -19,17 +19,22 @@ from nextoffer.errors import FeatureError, did_you_mean
 from nextoffer.tables.flow import FeatureColumn
 
 Source = Literal["transactions", "holdings", "responses"]
-Function = Literal["count", "sum", "min", "max"]
+Function = Literal["sum", "min", "max"]
 Key = int | str
 
 ROWS: Mapping[Source, frozenset[str]] = {
     "transactions": frozenset(
-        ["days_ago", "amount", "spent_ago", "channel", "mcc", "near_salary_day", "credit", "salary"],
+        [
+            *("days_ago", "channel", "mcc"),
+            *("spent", "spent_ago", "amount", "salary_day_known", "near_salary_day"),
+            *("credit", "salary"),
+        ]
     ),
-    "holdings": frozenset(["product_id", "held", "opened_ago", "closed_ago"]),
-    "responses": frozenset(["product_id", "days_ago", "accepted_ago"]),
+    "holdings": frozenset(["product_id", "held", "opened", "opened_ago", "closed_ago"]),
+    "responses": frozenset(["product_id", "days_ago", "offered", "accepted", "accepted_ago"]),
 }
-"""The columns that may be aggregated, by kind of row."""
+"""The columns that may be aggregated, by kind of row. Those that are summed are never null; rows are counted by summing
+a column of ones and zeros."""
 
 _STRICT = ConfigDict(extra="forbid", strict=True)
 
@@ -41,7 +46,7 @@ class Aggregate:
     Attributes
     ----------
     rows, function, column
-        What is counted (nulls are not), summed or compared. An empty count or sum is 0, an empty min or max null.
+        What is done with which column. A sum over no rows is 0, a min or max null.
     days
         Only rows of that many days before `as_of`; None for all of them.
     where
@@ -75,7 +80,7 @@ class Value:
 
 @dataclass(frozen=True)
 class AnyRow:
-    """True where the aggregate, a count, is not 0."""
+    """True where the aggregate is above 0."""
 
     __pydantic_config__ = _STRICT
     of: Aggregate
@@ -107,7 +112,7 @@ class Top:
 
     def __post_init__(self) -> None:
         """Refuse counts without a category."""
-        if self.rank < 1 or not self.counts or any(c.function != "count" or c.where is None for c in self.counts):
+        if self.rank < 1 or not self.counts or any(c.function != "sum" or c.where is None for c in self.counts):
             raise FeatureError("a top category needs a rank from 1 and one count per category")
 
 
