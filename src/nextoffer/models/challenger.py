@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 AFFINITY = PAIR + "response_affinity"
 _AVERAGE_ROWS = 2_000
+_SMALL = 200_000
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class LightGBMRanker:
     folds, seed
         Customers' folds: one is held out to choose the number of rounds; all cross-fit the response affinity.
     threads
-        0 uses every core.
+        0 uses one for less than 200,000 pairs, where more only wait for each other, and every core otherwise.
     """
 
     rounds: int = 300
@@ -79,10 +80,10 @@ class LightGBMRanker:
 
         stop: list[Any] = [lightgbm.early_stopping(30, verbose=False)]
         trial = lightgbm.train(
-            self._settings(), data(~held_out), self.rounds, valid_sets=[data(held_out)], callbacks=stop
+            self._settings(len(training)), data(~held_out), self.rounds, valid_sets=[data(held_out)], callbacks=stop
         )
         best = max(trial.best_iteration, 1)
-        booster = lightgbm.train(self._settings(), data(np.ones(len(training), dtype=bool)), best)
+        booster = lightgbm.train(self._settings(len(training)), data(np.ones(len(training), dtype=bool)), best)
         encoder = TreeEncoder(
             design.columns[: design.customers],
             design.columns[design.customers : design.product],
@@ -126,13 +127,13 @@ class LightGBMRanker:
         """Return the number of rounds chosen and the pairs learned from."""
         return self.summary_
 
-    def _settings(self) -> dict[str, Any]:
+    def _settings(self, pairs: int) -> dict[str, Any]:
         return {
             "objective": "binary",
             "num_leaves": self.leaves,
             "learning_rate": self.learning_rate,
             "min_data_in_leaf": self.min_leaf,
-            "num_threads": self.threads,
+            "num_threads": self.threads or (1 if pairs < _SMALL else 0),
             "deterministic": True,
             "force_row_wise": True,
             "seed": self.seed,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import reduce
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from nextoffer.models.affinity import Affinity, AffinityFit, AffinitySums, affinity_sums, held_out_sums
 from nextoffer.models.design import Design
@@ -41,6 +42,11 @@ class Offset:
 
 def choose_offset(design: Design, training: Training, folds: Indices, *, max_rank: int) -> Offset:
     """Return the affinity whose rank does best on held-out customers; a further factor must earn its place."""
+    with threadpool_limits(limits=1, user_api="blas"):  # many small products: threads would only wait for each other
+        return _chosen(design, training, folds, max_rank)
+
+
+def _chosen(design: Design, training: Training, folds: Indices, max_rank: int) -> Offset:
     parts = _fold_sums(design, training, folds)
     groups = design.attributes.groups
     fits = [AffinityFit.start(s, groups) for s in held_out_sums(parts)]
