@@ -18,6 +18,8 @@ from nextoffer.errors import ArtefactError
 
 FORMAT = 1
 MANIFEST = "manifest.json"
+POLICY = "policy.toml"
+_DETAILS = ("model_id", "ranker", "as_of", "details")
 
 
 @contextmanager
@@ -48,14 +50,19 @@ def new_folder(folder: Path) -> Iterator[Path]:
 
 
 def content_id(folder: Path) -> str:
-    """Return the first 12 hexadecimal digits of the SHA-256 over all files of a folder, names and contents."""
-    return sha256(json.dumps(sums(folder), sort_keys=True).encode()).hexdigest()[:12]
+    """Return the first 12 hexadecimal digits of the SHA-256 over names and contents of all files but the policy."""
+    return _model_id(sums(folder))
 
 
 def sums(folder: Path) -> dict[str, str]:
     """Return file name → SHA-256 of every file but the manifest."""
     names = sorted(p.name for p in folder.iterdir() if p.is_file() and p.name != MANIFEST)
     return {name: sha256((folder / name).read_bytes()).hexdigest() for name in names}
+
+
+def _model_id(files: Mapping[str, str]) -> str:
+    learned = {name: found for name, found in files.items() if name != POLICY}
+    return sha256(json.dumps(learned, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def write_manifest(folder: Path, details: Mapping[str, Any]) -> None:
@@ -77,15 +84,20 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise ArtefactError(f"{folder} is not a saved model: it has no {MANIFEST}")
     try:
         plain: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        files: dict[str, str] = plain["files"]
-    except (ValueError, KeyError, TypeError) as error:
+        files = dict[str, str](plain["files"].items())
+        absent = [name for name in _DETAILS if name not in plain]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ArtefactError(f"{path} cannot be read: {error}") from error
     if plain.get("format") != FORMAT:
         raise ArtefactError(f"{folder} has format {plain.get('format')}; this version reads format {FORMAT}")
+    if absent:
+        raise ArtefactError(f"{path} cannot be read: it lacks {', '.join(map(repr, absent))}")
     found = sums(folder)
     problems = [f"{name} is missing" for name in files if name not in found]
     problems += [f"{name} is not the file that was saved" for name, s in files.items() if found.get(name, s) != s]
     problems += [f"{name} does not belong to the model" for name in found if name not in files]
+    if not problems and _model_id(found) != plain["model_id"]:
+        problems.append(f"{plain['model_id']} is not the id of these files")
     if problems:
         raise ArtefactError([f"{folder}: {problem}" for problem in problems])
     return plain

@@ -56,7 +56,15 @@ def recommend_to_files(
     chunk: int = CHUNK,
     progress: Progress = lambda _: None,
 ) -> Written:
-    """Decide for every customer and write decisions and refusals; both files appear when both are whole."""
+    """Decide for every customer and write decisions and refusals; both files appear when both are whole.
+
+    Raises
+    ------
+    NextOfferError
+        A file has another ending than ``.parquet`` and ``.csv``, both are the same, or there are no customers.
+    """
+    if out.decisions.resolve() == out.refusals.resolve():
+        raise NextOfferError(f"decisions and refusals cannot both go to {out.decisions}")
     day = as_of or engine.as_of
     customers = 0
     with ExitStack() as files:
