@@ -19,9 +19,9 @@ from nextoffer.errors import ModelError
 from nextoffer.models.affinity import Affinity
 from nextoffer.models.attributes import Attributes
 from nextoffer.models.coding import Coding, code_table
-from nextoffer.models.design import PRODUCT, Design
-from nextoffer.models.offset import choose_offset
+from nextoffer.models.design import PRODUCT
 from nextoffer.models.pairs import PairFeatures
+from nextoffer.models.prepared import prepare
 from nextoffer.models.products import Products
 from nextoffer.models.scorecard import PAIR
 from nextoffer.models.training import Training
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from lightgbm import Booster
 
 AFFINITY = PAIR + "response_affinity"
-_AVERAGE_ROWS = 2_000
+_AVERAGE_ROWS = 300
 _SMALL = 200_000
 
 
@@ -43,8 +43,9 @@ class LightGBMRanker:
     ----------
     rounds, leaves, learning_rate, min_leaf
         At most so many trees; their size; their step; the fewest rows in a leaf.
-    folds, seed
-        Customers' folds: one is held out to choose the number of rounds; all cross-fit the response affinity.
+    folds, max_rank, seed
+        Customers' folds: one is held out to choose the number of rounds; all cross-fit the response affinity, which
+        has at most this rank.
     threads
         0 uses one for less than 200,000 pairs, where more only wait for each other, and every core otherwise.
     """
@@ -54,6 +55,7 @@ class LightGBMRanker:
     learning_rate: float = 0.03
     min_leaf: int = 100
     folds: int = 4
+    max_rank: int = 3
     seed: int = 7
     threads: int = 0
     name: str = "lightgbm"
@@ -66,9 +68,8 @@ class LightGBMRanker:
         training.require_both_answers()
         import lightgbm
 
-        design = Design.of(training)
-        folds = training.folds(self.folds, self.seed)
-        offset = choose_offset(design, training, folds, max_rank=3)
+        ready = prepare(training, folds=self.folds, seed=self.seed, max_rank=self.max_rank)
+        design, folds, offset = ready.design, ready.folds, ready.offset
         matrix = np.column_stack([_as_floats(design.codes), offset.base + offset.linear])
         held_out = folds == 0
 
@@ -168,7 +169,7 @@ class TreeEncoder:
         return TreeScores(booster, self, codes, np.stack([*pair_codes, blank], axis=-1)[..., :-1], linear, values)
 
     def with_average(self, booster: Booster, features: FeatureTable) -> TreeEncoder:
-        """Return the encoder with each product's mean contributions over (at most 2,000 of) these customers."""
+        """Return the encoder with each product's mean contributions over (at most 300 of) these customers."""
         scores = self.scores(booster, features.take(np.arange(min(len(features), _AVERAGE_ROWS))))
         rows = np.arange(len(scores.codes))
         means = [scores.contributions(rows, np.full(len(rows), j)).mean(axis=0) for j in range(len(self.average))]

@@ -22,8 +22,9 @@ from nextoffer.models.boosting import BoostSettings, Term, boost, rank_interacti
 from nextoffer.models.compiled import load_compiled, save_compiled, score_compiled
 from nextoffer.models.design import Design
 from nextoffer.models.evidence import stack
-from nextoffer.models.offset import Offset, choose_offset
+from nextoffer.models.offset import Offset
 from nextoffer.models.pairs import PairFeatures, coverage
+from nextoffer.models.prepared import prepare
 from nextoffer.models.products import Products
 from nextoffer.models.scorecard import Scorecard, with_average
 from nextoffer.models.training import Training
@@ -61,9 +62,8 @@ class GlassboxRanker:
     def fit(self, training: Training) -> Self:
         """Return a fitted ranker. Raises `ModelError` where labels are all alike or there are none."""
         training.require_both_answers()
-        design = Design.of(training)
-        folds = training.folds(self.folds, self.seed)
-        offset = choose_offset(design, training, folds, max_rank=self.max_rank)
+        ready = prepare(training, folds=self.folds, seed=self.seed, max_rank=self.max_rank)
+        design, folds, offset = ready.design, ready.folds, ready.offset
         terms = self._boosted(design, training, folds, offset)
         parts = np.column_stack([offset.linear, *(t.held_out(design.codes, folds) for t in terms)])
         multipliers = stack(parts, training.labels, offset.base, training.weights)

@@ -19,7 +19,7 @@ from nextoffer.tables.flow import FeatureTable, Floats, Indices
 _CHUNK = 50_000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Training:
     """m labelled customer–product pairs.
 

@@ -12,6 +12,7 @@ from nextoffer.evaluate.backtest import find
 from nextoffer.evaluate.charts import AbTest, Offers, ProductOffers
 from nextoffer.evaluate.curves import Shape
 from nextoffer.evaluate.gate import Criterion, Gate, judge_gate
+from nextoffer.evaluate.gate import headline as gate_headline
 from nextoffer.evaluate.page import ReportPage, Section
 from nextoffer.evaluate.story import (
     AbArm,
@@ -23,6 +24,7 @@ from nextoffer.evaluate.story import (
     offers_section,
     shapes_section,
 )
+from nextoffer.evaluate.story import summary as story_summary
 from nextoffer.models.coding import Coding
 from nextoffer.models.glassbox import GlassboxRanker
 from nextoffer.models.scorecard import Scorecard
@@ -62,7 +64,8 @@ def evaluation_page(
         ("Model", engine.model_id),
         ("Policy", engine.policy.policy_id),
     )
-    headline, summary = _verdict(evaluation, criteria)
+    headline = gate_headline(criteria) if criteria else _verdict(evaluation)
+    summary = story_summary(evaluation.found.report, CAST, criteria)
     return ReportPage("NextOffer evaluation", facts, headline, summary, tuple(sections))
 
 
@@ -116,17 +119,15 @@ def _ab(test: SimulatedAB) -> Section:
     return ab_section(AbTest(test.lift, test.true_lift), treatment, control, needed_per_arm=test.needed_per_arm)
 
 
-def _verdict(evaluation: Evaluation, criteria: tuple[Criterion, ...]) -> tuple[str, tuple[str, ...]]:
+def _verdict(evaluation: Evaluation) -> str:
     report = evaluation.found.report
-    mine, theirs = (find(report, "ndcg@5", model, split="eligible pairs") for model in (CHAMPION, BASELINE))
-    gap = find(report, f"ndcg@5 minus {BASELINE}", CHAMPION, split="eligible pairs")
-    certain = "and that is no accident of this sample" if gap.low > 0 else "but chance is not ruled out"
-    word = "better" if gap.estimate > 0 else "no better"
-    headline = (
-        f"The glass box orders offers {word} than the {BASELINE}: NDCG@5 {mine.estimate:.3f} against "
-        f"{theirs.estimate:.3f}, {certain if gap.estimate > 0 else 'so do not use it yet'}."
-    )
-    return headline, tuple(c.sentence() for c in criteria)
+    mine, theirs = (find(report, "ndcg@5", model) for model in (CHAMPION, BASELINE))
+    gap = find(report, f"ndcg@5 minus {BASELINE}", CHAMPION)
+    figures = f"NDCG@5 {mine.estimate:.3f} against {theirs.estimate:.3f}"
+    if gap.estimate <= 0:
+        return f"The glass box orders offers no better than the {BASELINE} ({figures}): do not use it yet."
+    certain = "which chance does not explain" if gap.low > 0 else "but chance is not ruled out"
+    return f"The glass box orders offers better than the {BASELINE}: {figures}, {certain}."
 
 
 def _counted(table: pa.Table, keys: list[str]) -> dict[Any, int]:
