@@ -80,7 +80,7 @@ def transactions(scope: Scope) -> exp.Select:
     )
     read = _with_channel(read, scope)
     read = _with_category(read, scope)
-    read = _with_salary_gap(read, scope)
+    read = _with_salary_day(read, scope)
     if not tells_credit(scope):
         return _transaction_columns(read, scope, spent=None)
     read = read.select(exp.func("COALESCE", exp.Lower(this=column("direction", "t")), text("")).as_("direction"))
@@ -124,23 +124,37 @@ def _with_category(read: exp.Select, scope: Scope) -> exp.Select:
     return read.select(exp.func("COALESCE", *found, number(mcc.number(mcc.OTHER))).as_("mcc"))
 
 
-def _with_salary_gap(read: exp.Select, scope: Scope) -> exp.Select:
-    """Add ``gap``, days between the day and salary day (at most the month's last), ``month_length`` and ``known``."""
+def _with_salary_day(read: exp.Select, scope: Scope) -> exp.Select:
+    """Add ``day`` of the month and the customer's ``salary_day``, and keep to the customers at hand."""
     salary = bool({"near_salary_day", "salary_day_known", "salary"} & scope.used)
     if salary or scope.subset:
         read = read.join(relation(WHO, "w"), on=column("customer_id", "w").eq(column("customer_id", "t")))
     if not salary:
         return read
-    length = day_of_month(exp.LastDay(this=column("date", "t")))
-    pay_day = exp.case().when(column("salary_day", "w") > length, length).else_(column("salary_day", "w"))
-    gap = exp.func("ABS", day_of_month(column("date", "t")) - pay_day)
-    known = exp.func("COALESCE", column("salary_day", "w").between(1, 31), exp.false())
-    return read.select(known.as_("known"), gap.as_("gap"), length.as_("month_length"))
+    day = day_of_month(column("date", "t")).as_("day")
+    return read.select(day, column("date", "t"), column("salary_day", "w"))
+
+
+def _knows_salary_day() -> Tree:
+    return exp.func("COALESCE", column("salary_day").between(1, 31), exp.false())
+
+
+def _near_salary_day() -> Tree:
+    """Whether a day is at most 3 days from salary day, also round the month's end; a short month pays on its last.
+
+    The length of the month is slow to find and matters only if salary day may be cut off or the way round may be shorter.
+    """
+    gap = exp.func("ABS", column("day") - column("salary_day"))
+    length = day_of_month(exp.LastDay(this=column("date")))
+    pay_day = exp.case().when(column("salary_day") > length, length).else_(column("salary_day"))
+    true_gap = exp.func("ABS", column("day") - pay_day)
+    around = exp.or_(true_gap <= _NEAR_DAYS, length - true_gap <= _NEAR_DAYS)
+    unsure = exp.or_(column("salary_day") > 28, gap >= 28 - _NEAR_DAYS)
+    near = exp.case().when(unsure, around).else_(gap <= _NEAR_DAYS)
+    return exp.and_(_knows_salary_day(), near)
 
 
 def _transaction_columns(read: exp.Select, scope: Scope, spent: Tree | None) -> exp.Select:
-    around = exp.or_(column("gap") <= _NEAR_DAYS, column("month_length") - column("gap") <= _NEAR_DAYS)
-    near = exp.and_(column("known"), around)
     columns = {
         "days_ago": column("days_ago"),
         "channel": column("channel"),
@@ -148,12 +162,12 @@ def _transaction_columns(read: exp.Select, scope: Scope, spent: Tree | None) -> 
         "spent": double(1) if spent is None else one_if(spent),
         "spent_ago": when(spent, column("days_ago")),
         "amount": column("money") if spent is None else exp.case().when(spent, column("money")).else_(double(0)),
-        "salary_day_known": one_if(both(spent, column("known"))),
-        "near_salary_day": one_if(both(spent, near)),
+        "salary_day_known": one_if(both(spent, _knows_salary_day())),
+        "near_salary_day": one_if(both(spent, _near_salary_day())),
     }
     if spent is not None:
         columns["credit"] = exp.case().when(spent, double(0)).else_(column("money"))
-        columns["salary"] = when(both(spent.not_(), near), column("money"))
+        columns["salary"] = when(both(spent.not_(), _near_salary_day()), column("money"))
     return _select(columns, scope).from_(read.subquery("read"))
 
 
