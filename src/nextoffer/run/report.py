@@ -80,7 +80,7 @@ def offers_by_product(evaluation: Evaluation, decided: Decided) -> Offers:
         tuple(
             ProductOffers(
                 name,
-                offered.get((product,), 0),
+                offered.get(product, 0),
                 {stage: count for (p, stage), count in refused.items() if p == product},
             )
             for product, name in names.items()
