@@ -142,7 +142,7 @@ def _knows_salary_day() -> Tree:
 def _near_salary_day() -> Tree:
     """Whether a day is at most 3 days from salary day, also round the month's end; a short month pays on its last.
 
-    The length of the month is slow to find and matters only if salary day may be cut off or the way round may be shorter.
+    The month's length is slow to find and matters only if salary day may be cut off or the way round be shorter.
     """
     gap = exp.func("ABS", column("day") - column("salary_day"))
     length = day_of_month(exp.LastDay(this=column("date")))
