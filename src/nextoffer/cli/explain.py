@@ -15,10 +15,11 @@ if TYPE_CHECKING:
 
 def explain(
     bank: BankFolder,
-    customer: Annotated[str, typer.Argument(help="The customer's id.", show_default=False)],
+    customer: Annotated[str, typer.Argument(metavar="CUSTOMER", help="The customer's id.", show_default=False)],
     model: ModelFolder,
     product: Annotated[
-        str | None, typer.Argument(help="A product's id; all products if left out.", show_default=False)
+        str | None,
+        typer.Argument(metavar="PRODUCT", help="A product's id; all products if left out.", show_default=False),
     ] = None,
     as_of: AsOf = None,
     policy: PolicyFile = None,
@@ -30,12 +31,11 @@ def explain(
     """
     from nextoffer.policy.file import Policy
     from nextoffer.run.engine import Engine
-    from nextoffer.run.explain import explained
     from nextoffer.tables.bank import Bank
 
     engine = Engine.load(model)
     engine = engine.with_policy(Policy.read(policy)) if policy else engine
-    found = explained(engine, Bank.read(bank), customer, product=product, as_of=as_of.date() if as_of else None)
+    found = engine.explain(Bank.read(bank), customer, product=product, as_of=as_of.date() if as_of else None)
     if as_json:
         typer.echo(json.dumps([e.to_dict() for e in found], indent=2, ensure_ascii=False))
         return

@@ -10,14 +10,23 @@ from typing import Annotated
 
 import typer
 
-BankFolder = Annotated[Path, typer.Argument(help="The bank's folder, or its bank.toml.", show_default=False)]
-ModelFolder = Annotated[Path, typer.Option("--model", help="A model saved by fit.", show_default=False)]
+BankFolder = Annotated[
+    Path, typer.Argument(metavar="BANK", help="The bank's folder, or its bank.toml.", show_default=False)
+]
+ModelFolder = Annotated[
+    Path, typer.Option("--model", metavar="FOLDER", help="A model saved by fit.", show_default=False)
+]
 AsOf = Annotated[
     datetime | None,
-    typer.Option("--as-of", help="The day decided for; the day of the fit if left out.", formats=["%Y-%m-%d"]),
+    typer.Option(
+        "--as-of", metavar="DATE", help="The day decided for; the day of the fit if left out.", formats=["%Y-%m-%d"]
+    ),
 ]
 PolicyFile = Annotated[
-    Path | None, typer.Option("--policy", help="A policy.toml; the reference's policy if left out.", show_default=False)
+    Path | None,
+    typer.Option(
+        "--policy", metavar="FILE", help="A policy.toml; the policy of the model, or else the reference's, if left out."
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, for machines.")]
 

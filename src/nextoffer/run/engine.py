@@ -28,6 +28,7 @@ from nextoffer.policy.decide import Decided, DecisionIds, decide
 from nextoffer.policy.file import Policy
 from nextoffer.policy.stats import FeatureStats
 from nextoffer.run import artefact
+from nextoffer.run.explain import Explanation, explained
 from nextoffer.run.labels import labelled
 from nextoffer.tables.bank import Bank
 from nextoffer.tables.flow import FeatureTable
@@ -172,6 +173,20 @@ class Engine:
             catalogue=self.catalogue,
             ids=DecisionIds(as_of, self.model_id, self.policy.seed),
         )
+
+    def explain(
+        self, bank: Bank, customer: int | str, *, product: int | str | None = None, as_of: date | None = None
+    ) -> list[Explanation]:
+        """Return why a customer is offered each product, or why not, and what would have to change.
+
+        Offers come first by rank, then the other products by propensity; with `product` only that one.
+
+        Raises
+        ------
+        FeatureError
+            There is no such customer or product.
+        """
+        return explained(self, bank, customer, product=product, as_of=as_of)
 
     def save(self, folder: str | Path) -> Path:
         """Write the engine as a folder of plain files and return it; an earlier model there is replaced.

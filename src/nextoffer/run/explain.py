@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,9 +17,11 @@ from nextoffer.policy.reasons import explain_low_rank, reasons_for
 from nextoffer.policy.stages import RULES, stage_of
 from nextoffer.policy.stats import pair_label
 from nextoffer.policy.why_not import why_not
-from nextoffer.run.engine import Engine
 from nextoffer.tables.bank import Bank
 from nextoffer.tables.flow import ids_as_text
+
+if TYPE_CHECKING:
+    from nextoffer.run.engine import Engine
 
 
 @dataclass(frozen=True)
