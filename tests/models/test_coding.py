@@ -59,6 +59,10 @@ def test_many_values_share_bins_of_equal_counts() -> None:
     assert counts[1:] == pytest.approx(100, abs=1)
 
 
+def test_a_value_on_a_cut_belongs_to_the_bin_above() -> None:
+    assert Coding("x", "number", cuts=(1.5, 3.0)).codes(np.array([1.4, 1.5, 3.0])).tolist() == [1, 2, 3]
+
+
 def test_values_beyond_those_seen_fall_into_the_outer_bins() -> None:
     coding = number_coding("x", np.array([1.0, 2.0, 3.0]))
     assert coding.codes(np.array([-np.inf, -9.0, 9.0, np.inf])).tolist() == [1, 1, 3, 3]

@@ -93,6 +93,17 @@ def test_many_products_are_reduced_to_eight_components() -> None:
     assert fitted.spend_interest(features) == pytest.approx((left[:, :8] * values[:8]) @ right[:8], abs=1e-6)
 
 
+def test_a_customers_signals_are_the_same_to_the_last_bit_beside_any_others() -> None:
+    categories = {f"c{i}": list(np.random.default_rng(i).lognormal(2, 1, 40)) for i in range(12)}
+    features, spend_map = spenders(**categories), {f"c{i}": {"CC": 0.3 * i, "PL": 1 / (1 + i)} for i in range(12)}
+    held = np.random.default_rng(1).random((40, 6)) < 0.4
+    fitted = fit_collaborative(features, held.astype(float), worlds.TYPES, spend_map=spend_map)
+    interest, coholding = fitted.spend_interest(features), fitted.coholding_affinity(held.astype(float))
+    for i in range(40):
+        assert np.array_equal(fitted.spend_interest(features.take(np.array([i])))[0], interest[i])
+        assert np.array_equal(fitted.coholding_affinity(held[[i]].astype(float))[0], coholding[i])
+
+
 def test_a_bank_gives_its_own_map() -> None:
     features = spenders(pets=[9.0])
     fitted = fit_collaborative(features, np.zeros((1, 6)), worlds.TYPES, spend_map={"pets": {"EL": 2.0}})

@@ -61,7 +61,6 @@ class Collaborative:
         coholding = np.zeros((share.shape[1], share.shape[1]))
         known = places >= 0
         coholding[known] = (self.coholding @ share)[places[known]]
-        np.fill_diagonal(coholding, 0.0)
         return Collaborative(self.categories, self.interest @ share, coholding)
 
 
