@@ -244,6 +244,8 @@ RANKER = ChoiceRanker(
         ("lost", "lost"),
         ("lost", "held"),
         ("added", "held"),
+        ("was", "held"),
+        ("was", "added"),
         ("recent", "was"),
         ("recent", "added"),
         ("recent", "never"),

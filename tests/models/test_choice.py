@@ -14,7 +14,7 @@ from scipy.optimize import check_grad
 from nextoffer.models.choice import ChoiceRanker
 from nextoffer.models.coding import Coding, flag_coding
 from nextoffer.models.indicators import Axis, Block, Indicators, common, crossed, main_effects
-from nextoffer.models.logit import Choices, Likelihood, Logit
+from nextoffer.models.logit import Choices, Likelihood, Logit, heavy_tailed
 from nextoffer.models.ranker import sigmoid
 from nextoffer.models.scorecard import Scorecard
 from nextoffer.models.training import Training
@@ -147,6 +147,18 @@ def test_noise_is_drawn_to_nothing() -> None:
     ranker = ChoiceRanker(ridges=(1000.0, 16.0, 1.0)).fit(training)
     assert ranker.summary()["ridge"] == 1000.0
     assert np.ptp(card_of(ranker).tables[0]) < 0.05
+
+
+def test_a_heavy_tail_leaves_a_large_effect_alone() -> None:
+    steps = np.array([[0.0, 0.5, 3.0]])
+    ridge = np.array([[8.0]])
+    heavy = heavy_tailed(ridge, steps)
+    assert heavy[0, 0] == 16.0
+    assert heavy[0, 2] < 0.02 * heavy[0, 0]
+    for w in (-1.0, 0.2, 0.5, 2.0):  # the penalty lies on or above that of the prior, and touches it at the steps
+        gap = heavy * (w**2 - steps**2) - (np.log1p(2 * ridge * w**2) - np.log1p(2 * ridge * steps**2))
+        assert gap.min() > -1e-9
+    assert heavy * steps == pytest.approx(2 * ridge * steps / (1 + 2 * ridge * steps**2))
 
 
 def test_names_a_bank_does_not_have_are_passed_over_and_no_pair_meets_twice() -> None:

@@ -2,7 +2,8 @@
 
 Where a customer may take up any of the products not held, what matters is which one. Each customer at a snapshot is one
 choice set: the pairs that the training lists for it. The log-odds of a product add up a term per feature and a term per
-pair of features (`indicators`), learned jointly for all products (`logit`) and compiled into a `Scorecard`.
+pair of features (`indicators`), learned jointly for all products (`logit`) and compiled into a `Scorecard`. Few of the
+many pairs matter, so the prior is heavy-tailed.
 
 It ranks first: a likelihood of choices does not see what raises all of a customer's products alike, so the propensities
 are right on average (their mean over the training pairs is the observed rate), not customer by customer.
@@ -24,7 +25,7 @@ from nextoffer.models.coding import Codes, Coding, code_table, learn_codings
 from nextoffer.models.compiled import load_compiled, save_compiled, score_compiled
 from nextoffer.models.design import customer_features
 from nextoffer.models.indicators import Block, Indicators, common, crossed, main_effects
-from nextoffer.models.logit import Choices, Likelihood, Logit
+from nextoffer.models.logit import Choices, Likelihood, Logit, heavy_tailed
 from nextoffer.models.pairs import PairFeatures
 from nextoffer.models.products import Products
 from nextoffer.models.ranker import sigmoid
@@ -37,6 +38,7 @@ Flags = npt.NDArray[np.bool_]
 CROSSES = (("held", "held"), ("tenure_days", "held"), ("holdings_count", "held"))
 _CROSS_RIDGE = 4.0
 """A term of two features is drawn to 0 so many times as strongly as one of a single feature."""
+_REFINEMENTS = 3
 
 
 @dataclass(frozen=True)
@@ -55,16 +57,16 @@ class ChoiceRanker:
     least
         An indicator needs at least this many customers.
     iterations
-        L-BFGS stops here at the latest.
+        L-BFGS stops here at the latest (at half of it when the prior is refined).
     folds, seed
         One in `folds` customers is held out to choose the ridge; the key of the draw.
     """
 
     crosses: tuple[tuple[str, str], ...] = CROSSES
-    ridges: tuple[float, ...] = (16.0, 4.0, 1.0)
+    ridges: tuple[float, ...] = (16.0, 8.0, 4.0)
     bins: int = 24
-    least: int = 30
-    iterations: int = 200
+    least: int = 10
+    iterations: int = 120
     folds: int = 5
     seed: int = 7
     name: str = "choice"
@@ -147,13 +149,16 @@ class ChoiceRanker:
         return tried, best
 
     def _fitted(self, likelihood: Likelihood, ridge: float, start: Logit | None) -> Logit:
+        """Return the fit under a ridge, refined under the heavier-tailed prior of the same scale."""
         indicators = likelihood.indicators
-        strength = np.concatenate(
-            [np.zeros(0), *(np.full(b.size, _CROSS_RIDGE ** (len(b.axes) - 1)) for b in indicators.blocks)]
-        )
-        usable = likelihood.usable(self.least)
-        penalty = np.where(usable > 0, ridge * strength, np.inf)
-        return likelihood.fit(penalty, start=start, iterations=self.iterations)
+        crosses = [np.full(b.size, len(b.axes) - 1.0) for b in indicators.blocks]
+        strength = ridge * _CROSS_RIDGE ** np.concatenate([np.zeros(0), *crosses])[:, None]
+        usable = likelihood.usable(self.least)[:, None]
+        fitted = likelihood.fit(np.where(usable, strength, np.inf), start=start, iterations=self.iterations)
+        for _ in range(_REFINEMENTS):
+            penalty = np.where(usable, heavy_tailed(strength, fitted.steps), np.inf)
+            fitted = likelihood.fit(penalty, start=fitted, iterations=self.iterations // 2)
+        return fitted
 
 
 @dataclass(frozen=True)

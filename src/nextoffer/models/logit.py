@@ -5,7 +5,7 @@ For choice set r with products j on offer (with weight A[r, j]) and acceptances 
     Σ_r Σ_j T[r, j] (s[r, j] − log Σ_k A[r, k] exp s[r, k])          s = X W + b
 
 so whatever raises all of a customer's products alike cancels: only what changes the order is learned. W is drawn to 0
-by a ridge. The negative log-likelihood is convex; L-BFGS (Liu & Nocedal 1989) finds its minimum.
+by a ridge. The penalised negative log-likelihood is convex; L-BFGS (Liu & Nocedal 1989) finds its minimum.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from scipy.optimize import minimize
 from scipy.sparse import csr_matrix
 
@@ -102,14 +103,17 @@ class Likelihood:
         """Return the negative log-likelihood, without penalty."""
         return self.loss_and_slope(self.matrix @ self.indicators.summed(fitted.steps) + fitted.intercept)[0]
 
-    def usable(self, least: int) -> Floats:
-        """Return for each step 1 where it holds for at least `least` sets, else 0."""
+    def usable(self, least: int) -> npt.NDArray[np.bool_]:
+        """Return for each step whether it holds for at least `least` sets."""
         held = self.indicators.spread((self.matrix.T @ self.choices.count)[:, None])[:, 0]
-        return np.asarray(held >= least, dtype=np.float64)
+        return np.asarray(held >= least)
 
     def fit(self, ridge: Floats, *, start: Logit | None = None, iterations: int = 200) -> Logit:
-        """Return the coefficients that minimise ``loss + Σ ridge steps²``; steps of infinite ridge stay 0."""
-        scale = 1.0 / np.sqrt(ridge)[:, None]
+        """Return the coefficients that minimise ``loss + Σ ridge steps²``.
+
+        `ridge` is (K, 1), or (K, P) with one for each coefficient; where it is infinite the coefficient stays 0.
+        """
+        scale = 1.0 / np.sqrt(ridge)
         base = _base_rates(self.choices)
         shape = (len(self.indicators), len(base))
         cut = shape[0] * shape[1]
@@ -139,6 +143,19 @@ class Likelihood:
         taken = accepted.sum(axis=1, keepdims=True)
         loss = float((taken * (np.log(whole) + top)).sum() - (accepted * scores).sum())
         return loss, weighed * (taken / whole) - accepted
+
+
+def heavy_tailed(ridge: Floats, steps: Floats) -> Floats:
+    """Return the ridge (K, P) that turns `ridge` (K, 1) into a Cauchy prior of the same scale, as seen from `steps`.
+
+    Its penalty ``ridge' w²`` touches ``log(1 + 2 ridge w²)`` at ``w = steps`` and lies above it elsewhere, so fitting
+    and taking the ridge anew in turns descends (Hunter & Li 2005): a few large effects are left alone, the many small
+    ones are drawn to 0 harder.
+
+    >>> heavy_tailed(np.array([[4.0]]), np.array([[0.0, 1.0]])).round(2).tolist()
+    [[8.0, 0.89]]
+    """
+    return np.asarray(2.0 * ridge / (1.0 + 2.0 * ridge * steps**2))
 
 
 def _base_rates(choices: Choices) -> Floats:
