@@ -21,7 +21,7 @@ from nextoffer.tables.bank import Bank
 from nextoffer.tables.contract import Kind as TableKind
 from nextoffer.tables.flow import FeatureTable, Kind
 
-SLAB = 262_144
+SLAB = 131_072
 """Customers aggregated by one query of a stream: what bounds its memory."""
 
 _KINDS: Mapping[TableKind, Kind] = {"number": "number", "text": "category", "flag": "flag"}
@@ -57,7 +57,7 @@ def stream(
 ) -> Iterator[FeatureTable]:
     """Yield the rows of `build` by rising customer id, `chunk` at a time; values do not depend on `chunk`.
 
-    Memory holds one slab of customers, about 250,000 rows, however large the bank is.
+    Memory holds one slab of customers, about 130,000 rows, however large the bank is.
 
     Raises
     ------

@@ -12,7 +12,8 @@ from functools import lru_cache
 from sqlglot import exp
 
 from nextoffer.features.aggregate import grouped, places, top_category, top_names
-from nextoffer.features.rows import MONEY, MONEY_PARTS, SOURCES, WANTED_TABLE, WHO, granted
+from nextoffer.features.consent import granted
+from nextoffer.features.rows import MONEY, MONEY_PARTS, SOURCES, WANTED_TABLE, WHO
 from nextoffer.features.spec import (
     Aggregate,
     AnyRow,
