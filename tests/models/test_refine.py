@@ -1,0 +1,87 @@
+"""From the second-order start to the logistic optimum."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from nextoffer.models.affinity import AffinityFit, affinity_sums
+from nextoffer.models.ranker import log_likelihood, sigmoid
+from nextoffer.models.refine import Offers, refined
+from nextoffer.tables.flow import Floats
+
+GROUPS = np.zeros(3, dtype=np.intp)
+
+
+def students(count: int = 8000) -> tuple[Offers, Floats]:
+    """Return offers of three products, the first of which students (one in twenty) take up very much oftener."""
+    draw = np.random.default_rng(2)
+    student = draw.random(count) < 0.05
+    x = np.column_stack([(student - 0.05) / np.sqrt(0.05 * 0.95), draw.normal(size=(count, 2))])
+    cols = draw.integers(0, 3, count)
+    truth = np.where(cols == 0, np.where(student, 0.5, -4.5), -3.0)
+    labels = (draw.random(count) < sigmoid(truth)).astype(float)
+    return Offers(x, cols, labels, np.ones(count)), truth
+
+
+def grown(offers: Offers) -> AffinityFit:
+    sums = affinity_sums(offers.attributes, offers.cols, offers.labels, offers.weights, products=3)
+    return AffinityFit.start(sums, GROUPS).grown()
+
+
+def log_odds(fit: AffinityFit, offers: Offers) -> Floats:
+    return fit.affinity().log_odds(offers.attributes)[np.arange(len(offers.cols)), offers.cols]
+
+
+def test_where_one_kind_of_customer_says_yes_far_oftener_the_first_step_overshoots_and_is_mended() -> None:
+    offers, truth = students()
+    start = grown(offers)
+    mended = start.refined(lambda: [offers])
+    before, after, best = (
+        log_likelihood(s, offers.labels, offers.weights)
+        for s in (log_odds(start, offers), log_odds(mended, offers), truth)
+    )
+    assert before < best - 50
+    assert after == pytest.approx(best, abs=15)
+    eager = (offers.cols == 0) & (truth > 0)
+    assert sigmoid(log_odds(mended, offers)[eager]).mean() == pytest.approx(sigmoid(0.5), abs=0.1)
+    assert mended.rank == 1
+    assert np.linalg.matrix_rank(mended.weights, tol=1e-9) == 1
+
+
+def test_chunks_and_weights_say_the_same_as_rows() -> None:
+    offers, _ = students(2000)
+    fit = grown(offers)
+    cut = [Offers(*(a[part] for a in vars(offers).values())) for part in (slice(0, 700), slice(700, 2000))]
+    whole = fit.refined(lambda: [offers])
+    assert fit.refined(lambda: cut).weights == pytest.approx(whole.weights, abs=1e-6)
+    twice = fit.refined(lambda: [offers, offers])
+    double = fit.refined(lambda: [replace(offers, weights=2 * offers.weights)])
+    assert double.weights == pytest.approx(twice.weights, abs=1e-6)
+    assert double.weights != pytest.approx(whole.weights, abs=1e-6)
+
+
+def test_a_factor_of_nothing_stays_nothing() -> None:
+    offers, _ = students(500)
+    factor = grown(offers).latest
+    assert factor is not None
+    nothing = refined(replace(factor, w=np.zeros(3)), GROUPS, lambda: [offers])
+    assert not nothing.w.any()
+    assert np.isfinite(nothing.base).all()
+
+
+def test_earlier_factors_are_left_as_they_are() -> None:
+    offers, _ = students(2000)
+    first = grown(offers).refined(lambda: [offers])
+    second = first.grown().refined(lambda: [offers])
+    assert second.latest is not None
+    assert np.array_equal(second.latest.earlier, first.weights)
+    assert second.rank == 2
+
+
+def test_no_factor_is_nothing_to_refine() -> None:
+    offers, _ = students(500)
+    start = replace(grown(offers), latest=None)
+    assert start.refined(lambda: [offers]) is start
