@@ -14,9 +14,10 @@ import numpy.typing as npt
 import pyarrow as pa
 from sqlglot import exp
 
-from nextoffer.features.consent import granted, offer_made
+from nextoffer.features.consent import granted
 from nextoffer.features.duck import connect, run
 from nextoffer.features.ids import as_ids
+from nextoffer.features.rows import offer_made
 from nextoffer.features.trees import column, days_ago, is_null, relation, the_day
 from nextoffer.keyed import Ids
 from nextoffer.tables.bank import Bank
