@@ -201,6 +201,13 @@ def test_holdings_without_dates_are_held(tmp_path: Path) -> None:
     assert not {"tenure_days", "times_opened_A", "days_since_closed_A"} & set(found.data.column_names)
 
 
+def test_an_offer_held_back_for_a_control_arm_was_not_made(tmp_path: Path) -> None:
+    made = table("responses", [(1, "A", date(2025, 4, 1), 1, None)] * 3)
+    arms = pa.array(["Control", "treated", None])
+    found = features_of(tmp_path, {**BANK, "responses": made.append_column("arm", arms)})
+    assert (row(found, 1)["offers_count"], row(found, 1)["accepts_A"]) == (2.0, 2.0)
+
+
 def test_profiling_needs_consent_where_consents_to_it_are_kept(tmp_path: Path) -> None:
     consents = [
         (1, "profiling", None, True, date(2025, 1, 1)),

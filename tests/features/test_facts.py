@@ -67,6 +67,12 @@ def test_contacts_within_the_window(tmp_path: Path) -> None:
         assert rule_facts(bank, DAY, [1, 2], ["A"], contact_window_days=days).contacts.tolist() == [contacts, 0]
 
 
+def test_a_control_arm_was_not_contacted(tmp_path: Path) -> None:
+    held_back = table("responses", [(1, "A", before(1), 0, None)]).append_column("arm", pa.array(["control"]))
+    bank = bank_of(tmp_path, {**BANK, "responses": held_back})
+    assert rule_facts(bank, DAY, [1], ["A"], contact_window_days=7).contacts.tolist() == [0]
+
+
 def test_without_responses_nobody_was_contacted(tmp_path: Path) -> None:
     bank = bank_of(tmp_path, {name: BANK[name] for name in ("customers", "products", "holdings")})
     facts = rule_facts(bank, DAY, [1, 2], ["A"], contact_window_days=7)

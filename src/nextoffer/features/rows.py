@@ -219,7 +219,7 @@ def offer_made(arm: Tree) -> Tree:
     >>> print(offer_made(column("arm")).sql())
     LOWER(COALESCE("arm", '')) <> 'control'
     """
-    return exp.Lower(this=exp.func("COALESCE", arm, exp.Literal.string(""))).neq(exp.Literal.string("control"))
+    return exp.Lower(this=exp.func("COALESCE", arm, text(""))).neq(text("control"))
 
 
 def _select(columns: Mapping[str, Tree], scope: Scope, table: str | None = None) -> exp.Select:
