@@ -1,4 +1,4 @@
-"""Nothing that happens on the day of the fit or later changes what is learned, nor, but for today's rules, what is decided."""
+"""Nothing that happens after the day began changes what is learned; nothing after it has ended, what is decided."""
 
 from __future__ import annotations
 

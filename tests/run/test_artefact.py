@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nextoffer.errors import ArtefactError, ModelError
+from nextoffer.errors import ArtefactError, ModelError, NextOfferError
 from nextoffer.policy.decide import Decided
 from nextoffer.policy.file import Arbitration, Contact, Policy
 from nextoffer.run.engine import Engine, ranker_named
@@ -124,9 +124,9 @@ def test_an_empty_folder_is_taken(engine: Engine, tmp_path: Path) -> None:
 
 def test_a_folder_with_something_else_is_left_as_it_was(engine: Engine, tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("five years", encoding="utf-8")
-    with pytest.raises(ArtefactError, match="is not empty and not a saved model"):
+    with pytest.raises(NextOfferError, match="is not empty and not a saved model"):
         engine.save(tmp_path)
-    with pytest.raises(ArtefactError, match="is a file; a model is saved as a folder"):
+    with pytest.raises(NextOfferError, match="is a file; a model is saved as a folder"):
         engine.save(tmp_path / "thesis.txt")
     assert contents(tmp_path) == {"thesis.txt": b"five years"}
 

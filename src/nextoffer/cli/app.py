@@ -47,7 +47,7 @@ def version(show: Annotated[bool, typer.Option("--version", help="Print the vers
 def main() -> None:
     """Run the command line; an error that the user can mend becomes a message and an exit code."""
     try:
-        app()
+        app(prog_name="nextoffer")
     except NextOfferError as error:
         for problem in error.problems:
             typer.echo(f"error: {problem}", err=True)

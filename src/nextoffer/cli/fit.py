@@ -34,10 +34,12 @@ def fit(
     Example: nextoffer fit my_bank --as-of 2025-10-11 --out model
     """
     from nextoffer.policy.file import Policy
+    from nextoffer.run.artefact import check_free
     from nextoffer.run.engine import Engine, ranker_named
     from nextoffer.tables.bank import Bank
 
     chosen = Policy.read(policy)
+    check_free(out)
     with steps() as step:
         step("Reading the bank")
         source = Bank.read(bank)

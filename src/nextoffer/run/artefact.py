@@ -14,12 +14,26 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from nextoffer.errors import ArtefactError
+from nextoffer.errors import ArtefactError, NextOfferError
 
 FORMAT = 1
 MANIFEST = "manifest.json"
 POLICY = "policy.toml"
 _DETAILS = ("model_id", "ranker", "as_of", "details")
+
+
+def check_free(folder: Path) -> None:
+    """Raise where a model cannot be saved because something else is there.
+
+    Raises
+    ------
+    NextOfferError
+        `folder` is a file, or a folder that is not empty and not a saved model.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise NextOfferError(f"{folder} is a file; a model is saved as a folder")
+    if folder.exists() and any(folder.iterdir()) and not (folder / MANIFEST).is_file():
+        raise NextOfferError(f"{folder} is not empty and not a saved model: choose another folder")
 
 
 @contextmanager
@@ -28,13 +42,10 @@ def new_folder(folder: Path) -> Iterator[Path]:
 
     Raises
     ------
-    ArtefactError
-        `folder` exists, is not empty and is not a saved model.
+    NextOfferError
+        As `check_free`.
     """
-    if folder.exists() and not folder.is_dir():
-        raise ArtefactError(f"{folder} is a file; a model is saved as a folder")
-    if folder.exists() and any(folder.iterdir()) and not (folder / MANIFEST).is_file():
-        raise ArtefactError(f"{folder} is not empty and not a saved model: choose another folder")
+    check_free(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = folder.with_name(f".{uuid.uuid4().hex[:12]}.{folder.name}")
     temporary.mkdir()

@@ -16,11 +16,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from nextoffer.errors import BankError, ModelError
+from nextoffer.errors import BankError, ModelError, did_you_mean
 from nextoffer.evaluate.backtest import Backtest, backtest
 from nextoffer.evaluate.judge import Family, Settings
 from nextoffer.evaluate.pairs import Contender, Truth
-from nextoffer.features import build, discover
+from nextoffer.features import FeatureSpec, build, discover
 from nextoffer.keyed import uniform
 from nextoffer.models.baselines import BASELINES, Baseline
 from nextoffer.models.ranker import Ranker, sigmoid
@@ -99,11 +99,14 @@ def evaluate(bank: Bank, policy: Policy, *, options: Options | None = None, step
     ------
     ModelError
         There is nothing to learn from before the split, or nothing to judge by after it.
+    BankError
+        A column to judge by is no feature.
     """
     chosen = options or Options()
     split = chosen.split or time_split(bank)
     step(f"Features as of {split}")
     spec = discover(bank, split)
+    _check_groups(spec, chosen.by)
     learned = labelled(bank, spec, split, seed=policy.seed)
     rankers: dict[str, Ranker] = {}
     for name in (CHAMPION, *((CHALLENGER,) if chosen.challenger else ())):
@@ -146,6 +149,13 @@ def time_split(bank: Bank) -> date:
     raise ModelError("a backtest needs offers on two days or more in responses, or holdings with opened_on")
 
 
+def _check_groups(spec: FeatureSpec, by: Sequence[str]) -> None:
+    names = [column.name for column in spec.columns]
+    if strange := [column for column in by if column not in names]:
+        there = ", ".join(names)
+        raise BankError([f"cannot judge by '{c}'{did_you_mean(c, names)}; there are {there}" for c in strange])
+
+
 def _judged(bank: Bank, seed: int) -> pa.Array:
     ordered = bank.connect().sql("select customer_id from customers order by 1").to_arrow_table()
     ids = ordered.column("customer_id").combine_chunks()
@@ -162,7 +172,7 @@ def _later_labels(bank: Bank, split: date, source: str) -> pa.Table:
                     order by offered_on, customer_id, product_id, label"""
         parameters: dict[str, object] = {"day": split}
     else:
-        query = """select distinct customer_id, product_id, 1.0 as label from holdings
+        query = """select distinct customer_id, product_id, cast(1 as double) as label from holdings
                    where opened_on > $day and opened_on <= $last order by 1, 2"""
         parameters = {"day": split, "last": split + ADOPTION_WINDOW}
     found = bank.connect().sql(query, params=parameters).to_arrow_table()
@@ -234,10 +244,6 @@ def _one(
     if "response" in pairs.column_names and not pairs.column("response").null_count:
         truth = Truth(pairs.column("response").to_numpy(), pairs.column("noiseless").to_numpy())
     for column in options.by:
-        if column not in batch.features.data.column_names:
-            raise BankError(
-                f"cannot judge by '{column}': customers have {', '.join(batch.features.data.column_names[1:])}"
-            )
         pairs = pairs.append_column(column, batch.features.data.column(column).take(pa.array(rows)))
     settings = Settings(baseline=BASELINE, split=split, families=families, resamples=options.resamples)
     return backtest(pairs, contenders, truth=truth, by=options.by, settings=settings)

@@ -112,7 +112,7 @@ def _responses(bank: Bank, as_of: date) -> pa.Table:
     made = f"and {OFFER_MADE}" if "arm" in known else ""
     query = f"""
         select customer_id, product_id, offered_on as day,
-               case when label = 1 {answered} then 1.0 else 0.0 end as label
+               cast(label = 1 {answered} as double) as label
         from responses where offered_on < $day {made}
         order by offered_on, customer_id, product_id, label
     """
