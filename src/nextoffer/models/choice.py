@@ -59,7 +59,8 @@ class ChoiceRanker:
     iterations
         L-BFGS stops here at the latest (at half of it when the prior is refined).
     folds, seed
-        One in `folds` customers is held out to choose the ridge; the key of the draw.
+        Customers are dealt into this many folds, by this key. The tables are the mean over as many fits, each without
+        one fold; the first of them chooses the ridge.
     """
 
     crosses: tuple[tuple[str, str], ...] = CROSSES
@@ -82,9 +83,11 @@ class ChoiceRanker:
         whole = sets.choices(np.ones(len(sets), dtype=bool))
         candidates = main_effects(codings) + crossed(codings, self._meeting(codings, training.snapshots[-1]))
         indicators = common(candidates, whole.codes, whole.count, least=self.least)
-        tried, start = self._tried(indicators, sets, training)
+        folds = training.folds(self.folds, self.seed)
+        tried, first = self._tried(indicators, sets, folds == 0)
         ridge = min(tried, key=lambda r: tried[r])
-        fitted = self._fitted(Likelihood.of(indicators, whole), ridge, start)
+        others = (Likelihood.of(indicators, sets.without(folds == fold)) for fold in range(1, self.folds))
+        fitted = Logit.mean([first, *(self._fitted(learn, ridge, None) for learn in others)])
         fitted = replace(fitted, intercept=fitted.intercept + _shift(fitted, indicators, whole))
         pairs = training.pair_features[-1]
         card = with_average(compiled(fitted, indicators, codings), training.snapshots[-1], pairs)
@@ -131,17 +134,14 @@ class ChoiceRanker:
             found |= {(min(i, j), max(i, j)): None for i, j in meeting if i != j}
         return list(found)
 
-    def _tried(
-        self, indicators: Indicators, sets: ChoiceSets, training: Training
-    ) -> tuple[dict[float, float], Logit | None]:
+    def _tried(self, indicators: Indicators, sets: ChoiceSets, held_out: Flags) -> tuple[dict[float, float], Logit]:
         """Return the held-out loss of each ridge from strong to weak, up to the first that does worse, and the best."""
-        held_out = sets.held_out(training.folds(self.folds, self.seed) == 0)
-        learn, judge = (Likelihood.of(indicators, sets.choices(keep)) for keep in (~held_out, held_out))
-        tried: dict[float, float] = {}
-        best: Logit | None = None
-        fitted: Logit | None = None
-        for ridge in sorted(self.ridges, reverse=True):
-            fitted = self._fitted(learn, ridge, fitted)
+        learn, judge = (Likelihood.of(indicators, sets.without(pairs)) for pairs in (held_out, ~held_out))
+        strongest, *weaker = sorted(self.ridges, reverse=True)
+        best = self._fitted(learn, strongest, None)
+        tried = {strongest: judge.loss(best)}
+        for ridge in weaker:
+            fitted = self._fitted(learn, ridge, best)
             tried[ridge] = judge.loss(fitted)
             if tried[ridge] > min(tried.values()):
                 break
@@ -200,11 +200,11 @@ class ChoiceSets:
         """Return the sets where `keep`, equal ones laid together."""
         return Choices.of(self.codes[keep], self.offered[keep], self.accepted[keep])
 
-    def held_out(self, pairs: Flags) -> Flags:
-        """Return for each set whether its pairs (all of one customer) are held out."""
-        out = np.zeros(len(self), dtype=bool)
-        out[self.set_of_pair] = pairs
-        return out
+    def without(self, pairs: Flags) -> Choices:
+        """Return the sets that hold none of the given pairs; a set's pairs are of one customer, so of one fold."""
+        keep = np.ones(len(self), dtype=bool)
+        keep[self.set_of_pair[pairs]] = False
+        return self.choices(keep)
 
 
 def _coded(training: Training, bins: int) -> tuple[tuple[Coding, ...], Codes]:

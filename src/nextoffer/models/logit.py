@@ -10,6 +10,7 @@ by a ridge. The penalised negative log-likelihood is convex; L-BFGS (Liu & Noced
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,6 +72,12 @@ class Logit:
     steps: Floats
     intercept: Floats
     iterations: int = 0
+
+    @classmethod
+    def mean(cls, fits: Sequence[Logit]) -> Logit:
+        """Return the mean of several fits of the same indicators, which varies less than any of them."""
+        steps, intercepts = zip(*((f.steps, f.intercept) for f in fits), strict=True)
+        return cls(np.mean(steps, axis=0), np.mean(intercepts, axis=0), sum(f.iterations for f in fits))
 
     def log_odds(self, indicators: Indicators, codes: Codes) -> Floats:
         """Return s, (n, P)."""
