@@ -7,6 +7,7 @@ eligibility rules allow on that day (1 = accepted later); *discrimination and ca
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -108,10 +109,11 @@ def evaluate(bank: Bank, policy: Policy, *, options: Options | None = None, step
     spec = discover(bank, split)
     _check_groups(spec, chosen.by)
     learned = labelled(bank, spec, split, seed=policy.seed)
-    rankers: dict[str, Ranker] = {}
-    for name in (CHAMPION, *((CHALLENGER,) if chosen.challenger else ())):
-        step(f"Fitting {name}")
-        rankers[name] = ranker_named(name, policy.seed).fit(learned.training)
+    names = (CHAMPION, CHALLENGER) if chosen.challenger else (CHAMPION,)
+    step(f"Fitting {' and '.join(names)}")
+    with ThreadPoolExecutor() as pool:  # both train in compiled code, which leaves the interpreter free
+        fitted = pool.map(lambda name: ranker_named(name, policy.seed).fit(learned.training), names)
+        rankers: dict[str, Ranker] = dict(zip(names, fitted, strict=True))
     rankers |= {name: Baseline(name, policy.seed).fit(learned.training) for name in BASELINES}
     details = {"bank": bank.name, "labels": learned.source}
     engine = Engine.around(rankers[CHAMPION], spec, policy, learned.training, details=details)
