@@ -193,7 +193,7 @@ class Engine:
 
         Raises
         ------
-        ArtefactError
+        NextOfferError
             The folder holds something else.
         """
         target = Path(folder)
