@@ -125,3 +125,14 @@ def test_each_kind_of_column_gets_its_coding() -> None:
     codes = code_table(codings, features)
     assert codes.dtype == np.uint16
     assert codes.tolist() == [[2, 0, 1], [0, 1, 0]]
+
+
+@pytest.mark.parametrize("common", [0.0, 500.0, 1000.0])
+@pytest.mark.parametrize("share", [0.5, 0.97, 0.98, 0.995])
+def test_a_value_that_most_customers_have_is_told_from_all_others(common: float, share: float) -> None:
+    others = np.linspace(0.0, 1000.0, 301)
+    others = others[others != common]
+    values = np.concatenate([np.full(int(len(others) * share / (1 - share)), common), others])
+    coding = number_coding("x", values)
+    mine, theirs = coding.codes(np.array([common])), coding.codes(others)
+    assert mine[0] not in theirs

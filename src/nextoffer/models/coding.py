@@ -84,12 +84,18 @@ def number_coding(name: str, values: Floats, *, max_bins: int = MAX_BINS) -> Cod
 
     >>> number_coding("age", np.array([30.0, 40.0, 40.0, np.nan])).codes(np.array([29.0, 41.0, np.nan])).tolist()
     [1, 2, 0]
+    >>> number_coding("rare", np.r_[np.zeros(990), np.arange(1.0, 11.0)], max_bins=8).cuts
+    (0.5,)
     """
     known = values[np.isfinite(values)]
     distinct = np.unique(known)
     starts = distinct[1:]
     if len(distinct) > max_bins:
-        starts = np.unique(np.quantile(known, np.linspace(0, 1, max_bins + 1), method="inverted_cdf"))[1:-1]
+        levels = np.quantile(known, np.linspace(0, 1, max_bins + 1), method="inverted_cdf")
+        heavy = np.unique(levels[1:][levels[1:] == levels[:-1]])  # more than a bin's share: it gets one for itself
+        after = distinct[np.minimum(np.searchsorted(distinct, heavy, side="right"), len(distinct) - 1)]
+        starts = np.unique(np.concatenate([levels[(levels > levels[0]) & (levels < levels[-1])], heavy, after]))
+        starts = starts[starts > distinct[0]]
     below = distinct[np.searchsorted(distinct, starts) - 1]
     # Halfway between two values that were seen: the last digit of a sum does not carry a value over a cut.
     return Coding(name, "number", tuple(float(c) for c in (below + starts) / 2))
