@@ -2,8 +2,8 @@
 
 Usage: ``python benchmarks/seed_world.py [--data ../shared/data/seed_world] [--worlds 8] [--json]``
 
-Fits as of 2025-10-11 (campaigns 0–3) and judges on campaigns 4–5. With ``--worlds N`` it also makes N other worlds of the recipe
-and prints the mean share of the way from the heuristic to the noiseless truth.
+Fits as of 2025-10-11 (campaigns 0–3) and judges on campaigns 4–5. With ``--worlds N`` it also makes N other worlds of
+the recipe and prints the mean share of the way from the heuristic to the noiseless truth.
 """
 
 from __future__ import annotations

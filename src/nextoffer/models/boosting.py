@@ -27,7 +27,7 @@ class BoostSettings:
 
     learning_rate: float = 0.08
     max_rounds: int = 400
-    early_stopping_rounds: int = 25
+    early_stopping_rounds: int = 15
     min_samples_leaf: int = 20
     max_leaves: int = 3
     jobs: int = 1
