@@ -12,26 +12,23 @@ are right on average (their mean over the training pairs is the observed rate), 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import combinations, product
-from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import brentq
 
 from nextoffer.models.coding import Codes, Coding, code_table, learn_codings
-from nextoffer.models.compiled import load_compiled, save_compiled, score_compiled
+from nextoffer.models.compiled import CompiledRanker
 from nextoffer.models.design import customer_features
 from nextoffer.models.indicators import Block, Indicators, common, crossed, main_effects
 from nextoffer.models.logit import Choices, Likelihood, Logit, heavy_tailed
-from nextoffer.models.pairs import PairFeatures
-from nextoffer.models.products import Products
 from nextoffer.models.ranker import sigmoid
 from nextoffer.models.scorecard import Cross, Scorecard, with_average
 from nextoffer.models.training import Training
-from nextoffer.tables.flow import FeatureTable, Floats, Indices, Scores
+from nextoffer.tables.flow import FeatureTable, Floats, Indices
 
 Flags = npt.NDArray[np.bool_]
 
@@ -42,7 +39,7 @@ _REFINEMENTS = 3
 
 
 @dataclass(frozen=True)
-class ChoiceRanker:
+class ChoiceRanker(CompiledRanker):
     """A conditional logit with exact reasons.
 
     Parameters
@@ -71,9 +68,6 @@ class ChoiceRanker:
     folds: int = 5
     seed: int = 7
     name: str = "choice"
-    card_: Scorecard | None = None
-    pairs_: PairFeatures | None = None
-    summary_: dict[str, Any] = field(default_factory=dict)
 
     def fit(self, training: Training) -> Self:
         """Return a fitted ranker. Raises `ModelError` where labels are all alike or there are none."""
@@ -102,24 +96,6 @@ class ChoiceRanker:
             "iterations": fitted.iterations,
         }
         return replace(self, card_=card, pairs_=pairs, summary_=summary)
-
-    def score(self, features: FeatureTable, products: Products) -> Scores:
-        """Return log-odds (n, P) with their exact contributions."""
-        return score_compiled(self.card_, self.pairs_, features, products)
-
-    def save(self, folder: Path) -> None:
-        """Write ``scorecard.json`` and ``scorecard.npz``."""
-        save_compiled(folder, self.card_, self.pairs_, summary=self.summary_)
-
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Return the ranker that `save` wrote."""
-        card, pairs, summary = load_compiled(folder)
-        return cls(card_=card, pairs_=pairs, summary_=summary)
-
-    def summary(self) -> dict[str, Any]:
-        """Return the ridge chosen and the size of what was learned."""
-        return self.summary_
 
     def _meeting(self, codings: Sequence[Coding], features: FeatureTable) -> list[tuple[int, int]]:
         """Return the pairs of columns that `crosses` names, each once."""

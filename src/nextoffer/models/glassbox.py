@@ -12,27 +12,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
 from nextoffer.models.assembly import assemble
 from nextoffer.models.boosting import BoostSettings, Term, boost, rank_interactions
-from nextoffer.models.compiled import load_compiled, save_compiled, score_compiled
+from nextoffer.models.compiled import CompiledRanker
 from nextoffer.models.design import Design
 from nextoffer.models.evidence import stack
 from nextoffer.models.offset import Offset
-from nextoffer.models.pairs import PairFeatures, coverage
+from nextoffer.models.pairs import coverage
 from nextoffer.models.prepared import prepare
-from nextoffer.models.products import Products
-from nextoffer.models.scorecard import Scorecard, with_average
+from nextoffer.models.scorecard import with_average
 from nextoffer.models.training import Training
-from nextoffer.tables.flow import FeatureTable, Floats, Indices, Scores
+from nextoffer.tables.flow import Floats, Indices
 
 
 @dataclass(frozen=True)
-class GlassboxRanker:
+class GlassboxRanker(CompiledRanker):
     """An additive model with exact reasons.
 
     Parameters
@@ -55,9 +53,6 @@ class GlassboxRanker:
     boosting: BoostSettings | None = field(default_factory=BoostSettings)
     seed: int = 7
     name: str = "glassbox"
-    card_: Scorecard | None = None
-    pairs_: PairFeatures | None = None
-    summary_: dict[str, Any] = field(default_factory=dict)
 
     def fit(self, training: Training) -> Self:
         """Return a fitted ranker. Raises `ModelError` where labels are all alike or there are none."""
@@ -71,24 +66,6 @@ class GlassboxRanker:
         card = with_average(assemble(design, offset, terms, multipliers), training.snapshots[-1], pairs)
         summary = _summary(design, training, offset, terms, multipliers)
         return replace(self, card_=card, pairs_=pairs, summary_=summary)
-
-    def score(self, features: FeatureTable, products: Products) -> Scores:
-        """Return calibrated log-odds (n, P) with their exact contributions."""
-        return score_compiled(self.card_, self.pairs_, features, products)
-
-    def save(self, folder: Path) -> None:
-        """Write ``scorecard.json`` and ``scorecard.npz``."""
-        save_compiled(folder, self.card_, self.pairs_, summary=self.summary_)
-
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Return the ranker that `save` wrote."""
-        card, pairs, summary = load_compiled(folder)
-        return cls(card_=card, pairs_=pairs, summary_=summary)
-
-    def summary(self) -> dict[str, Any]:
-        """Return what was chosen by validation, and how well the collaborative signals cover the customers."""
-        return self.summary_
 
     def _boosted(self, design: Design, training: Training, folds: Indices, offset: Offset) -> list[Term]:
         if self.boosting is None:

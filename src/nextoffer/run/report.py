@@ -26,7 +26,7 @@ from nextoffer.evaluate.story import (
 )
 from nextoffer.evaluate.story import summary as story_summary
 from nextoffer.models.coding import Coding
-from nextoffer.models.glassbox import GlassboxRanker
+from nextoffer.models.compiled import CompiledRanker
 from nextoffer.models.scorecard import Scorecard
 from nextoffer.policy.decide import Decided
 from nextoffer.run.backtest import BASELINE, CHAMPION, Evaluation
@@ -50,7 +50,7 @@ def evaluation_page(
     criteria = acceptance_gate(evaluation) if gate else ()
     sections: list[Section] = [gate_section(criteria)] if criteria else []
     sections += evaluation_sections(evaluation.found, CAST, gate=Gate() if gate else None)
-    if isinstance(engine.ranker, GlassboxRanker) and engine.ranker.card_ is not None:
+    if isinstance(engine.ranker, CompiledRanker) and engine.ranker.card_ is not None:
         sections.append(shapes_section(strongest_shapes(evaluation, engine.ranker.card_)))
     if decided is not None:
         sections.append(offers_section(offers_by_product(evaluation, decided)))
