@@ -137,7 +137,7 @@ def tracked() -> dict[str, str]:
 
 
 def test_no_file_names_a_package_registry(tracked: dict[str, str]) -> None:
-    hosts = ["pypi" + ".org", "pythonhosted" + ".org", "registry.npmjs" + ".org", "conda" + ".anaconda"]
+    hosts = ["pypi" + ".org", "pythonhosted" + ".org", "registry.np" + "mjs.org", "conda" + ".anaconda"]
     hosts += ["--index" + "-url", "--extra-index" + "-url", "find" + "-links"]
     assert not [(name, host) for name, text in tracked.items() for host in hosts if host in text]
 
