@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nextoffer.models.pairs import LABELS, PairFeatures, coverage, fit_pair_features, held_matrix
+from nextoffer.models.pairs import PairFeatures, coverage, fit_pair_features, held_matrix
 from nextoffer.models.products import Products
+from nextoffer.policy.stats import PAIR_LABELS
 from nextoffer.tables.flow import FeatureColumn, FeatureTable
 from tests.models import worlds
 
@@ -47,7 +48,7 @@ def test_what_the_tables_do_not_hold_is_absent() -> None:
 
 def test_every_pair_feature_has_plain_words() -> None:
     features = worlds.customers(5)
-    assert set(fit_pair_features(features, worlds.shelf()).values(features)) <= set(LABELS)
+    assert set(fit_pair_features(features, worlds.shelf()).values(features)) <= set(PAIR_LABELS)
 
 
 @given(st.lists(st.booleans(), min_size=6, max_size=6), st.integers(0, 5))

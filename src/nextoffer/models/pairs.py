@@ -15,20 +15,6 @@ from nextoffer.tables.flow import FeatureTable, Floats
 HISTORY = ("offers", "accepts", "days_since_offer", "times_opened", "days_since_closed")
 """Measures that the features keep once per product; a pair sees its own product's."""
 
-LABELS = {
-    "income_ratio": "Income against the product's minimum",
-    "segment_match": "Product made for the customer's segment",
-    "spend_interest": "Spending that goes with the product",
-    "coholding": "Held products that go with the product",
-    "type_held": "Other products of the same type held",
-    "offers": "Times this product was offered before",
-    "accepts": "Times this product was accepted before",
-    "days_since_offer": "Days since this product was last offered",
-    "times_opened": "Times this product was opened before",
-    "days_since_closed": "Days since this product was closed",
-}
-"""Each pair feature in plain words."""
-
 
 @dataclass(frozen=True)
 class PairFeatures:

@@ -12,7 +12,7 @@ import numpy as np
 
 from nextoffer.tables.flow import FeatureTable, Floats, Kind
 
-_PAIR_LABELS = {
+PAIR_LABELS = {
     "income_ratio": "Income against the product's minimum",
     "segment_match": "Segment match",
     "spend_interest": "Interest shown by spending",
@@ -24,6 +24,7 @@ _PAIR_LABELS = {
     "times_opened": "Times it was opened before",
     "days_since_closed": "Days since it was closed",
 }
+"""Each pair feature of the models in plain words."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def pair_label(name: str) -> str:
     >>> pair_label("coholding"), pair_label("web_clicks")
     ('Fit with the products held', 'Web clicks')
     """
-    return _PAIR_LABELS.get(name) or name.replace("_", " ").capitalize()
+    return PAIR_LABELS.get(name) or name.replace("_", " ").capitalize()
 
 
 def _measured(features: FeatureTable, name: str, label: str, kind: Kind) -> FeatureStat:

@@ -22,16 +22,15 @@ from nextoffer.evaluate.backtest import Backtest, backtest
 from nextoffer.evaluate.judge import Family, Settings
 from nextoffer.evaluate.pairs import Contender, Truth
 from nextoffer.features import FeatureSpec, build, discover
-from nextoffer.keyed import uniform
 from nextoffer.models.baselines import BASELINES, Baseline
 from nextoffer.models.ranker import Ranker, sigmoid
 from nextoffer.policy.batch import Batch
 from nextoffer.policy.file import Policy
 from nextoffer.run.batch import eligible_scores
 from nextoffer.run.engine import Engine, ranker_named
-from nextoffer.run.labels import ADOPTION_WINDOW, OFFER_MADE, RESPONSES, labelled
+from nextoffer.run.labels import ADOPTION_WINDOW, OFFER_MADE, RESPONSES, labelled, sampled_customers
 from nextoffer.tables.bank import Bank
-from nextoffer.tables.flow import Floats, Scores
+from nextoffer.tables.flow import Indices, Scores
 
 CHAMPION, CHALLENGER, BASELINE = "glassbox", "lightgbm", "heuristic"
 MAX_CUSTOMERS = 50_000
@@ -118,7 +117,8 @@ def evaluate(bank: Bank, policy: Policy, *, options: Options | None = None, step
     details = {"bank": bank.name, "labels": learned.source}
     engine = Engine.around(rankers[CHAMPION], spec, policy, learned.training, details=details)
     step("Scoring and judging")
-    batch = engine.batch(bank, build(spec, bank, split, customers=_judged(bank, policy.seed)))
+    judged = sampled_customers(bank, MAX_CUSTOMERS, seed=policy.seed, purpose="judged")
+    batch = engine.batch(bank, build(spec, bank, split, customers=judged))
     products = learned.training.products
     scores = {CHAMPION: batch.scores} | {
         n: r.score(batch.features, products) for n, r in rankers.items() if n != CHAMPION
@@ -156,14 +156,6 @@ def _check_groups(spec: FeatureSpec, by: Sequence[str]) -> None:
     if strange := [column for column in by if column not in names]:
         there = ", ".join(names)
         raise BankError([f"cannot judge by '{c}'{did_you_mean(c, names)}; there are {there}" for c in strange])
-
-
-def _judged(bank: Bank, seed: int) -> pa.Array:
-    ordered = bank.connect().sql("select customer_id from customers order by 1").to_arrow_table()
-    ids = ordered.column("customer_id").combine_chunks()
-    if len(ids) <= MAX_CUSTOMERS:
-        return ids
-    return ids.filter(pa.array(uniform(seed, "judged", ids) < MAX_CUSTOMERS / len(ids)))
 
 
 def _later_labels(bank: Bank, split: date, source: str) -> pa.Table:
@@ -238,9 +230,7 @@ def _one(
     kind: tuple[str, tuple[Family, ...]],
 ) -> Backtest:
     split, families = kind
-    rows = pc.index_in(pairs.column("customer_id"), value_set=batch.features.customer_ids.combine_chunks()).to_numpy()
-    cols = pc.index_in(pairs.column("product_id"), value_set=batch.products.column("product_id").combine_chunks())
-    cols = cols.to_numpy()
+    rows, cols = places(batch, pairs)
     contenders = {name: _contender(name, s, rows, cols) for name, s in scores.items()}
     truth = None
     if "response" in pairs.column_names and not pairs.column("response").null_count:
@@ -251,7 +241,14 @@ def _one(
     return backtest(pairs, contenders, truth=truth, by=options.by, settings=settings)
 
 
-def _contender(name: str, scores: Scores, rows: Floats, cols: Floats) -> Contender:
+def places(batch: Batch, pairs: pa.Table) -> tuple[Indices, Indices]:
+    """Return the row and column of the batch in which each pair (customer_id, product_id) stands."""
+    known = {"customer_id": batch.features.customer_ids, "product_id": batch.products.column("product_id")}
+    rows, cols = (pc.index_in(pairs.column(c), value_set=ids.combine_chunks()).to_numpy() for c, ids in known.items())
+    return rows, cols
+
+
+def _contender(name: str, scores: Scores, rows: Indices, cols: Indices) -> Contender:
     log_odds = scores.log_odds[rows, cols].astype(np.float64)
     probability = name in (CHAMPION, CHALLENGER, "popularity")
     return Contender(sigmoid(log_odds) if probability else log_odds, probability)

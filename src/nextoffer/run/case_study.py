@@ -17,7 +17,7 @@ from nextoffer.evaluate.gate import Criterion
 from nextoffer.evaluate.page import render
 from nextoffer.policy.decide import Decided
 from nextoffer.policy.file import Policy
-from nextoffer.run.backtest import BASELINE, CHAMPION, Evaluation, Options, evaluate
+from nextoffer.run.backtest import BASELINE, CHAMPION, Evaluation, Options, evaluate, places
 from nextoffer.run.report import acceptance_gate, evaluation_page
 from nextoffer.simulate import reference
 from nextoffer.simulate.ab import SimulatedAB, simulate_ab
@@ -102,11 +102,7 @@ def ab_test(evaluation: Evaluation, truth: pa.Table, seed: int) -> SimulatedAB:
 
 def top_offers(evaluation: Evaluation, scores: Scores) -> pa.Table:
     """Return customer_id and product_id of each customer's best eligible offer; ties go to the earlier product."""
-    batch = evaluation.batch
-    places = {c: i for i, c in enumerate(batch.features.customer_ids.to_pylist())}
-    columns = {p: j for j, p in enumerate(batch.products.column("product_id").to_pylist())}
-    rows = np.array([places[c] for c in evaluation.eligible.column("customer_id").to_pylist()], dtype=np.intp)
-    cols = np.array([columns[p] for p in evaluation.eligible.column("product_id").to_pylist()], dtype=np.intp)
+    rows, cols = places(evaluation.batch, evaluation.eligible)
     order = np.lexsort((cols, -scores.log_odds[rows, cols], rows))
     first = order[np.r_[True, rows[order][1:] != rows[order][:-1]]] if len(order) else order
     return evaluation.eligible.select(["customer_id", "product_id"]).take(pa.array(first))

@@ -74,7 +74,8 @@ def labelled(bank: Bank, spec: FeatureSpec, as_of: date, *, seed: int, spend_map
         customers = pc.unique(wanted).sort()
         snapshots.append(build(spec, bank, day, customers=customers))
         rows[mine] = pc.index_in(wanted, value_set=customers).to_numpy(zero_copy_only=False)
-    snapshots.append(build(spec, bank, as_of, customers=_sampled(bank, seed)))
+    latest = sampled_customers(bank, MAX_CUSTOMERS, seed=seed, purpose="sample")
+    snapshots.append(build(spec, bank, as_of, customers=latest))
     products = Products.of(bank.table("products"))
     column = {p: j for j, p in enumerate(products.ids)}
     training = Training(
@@ -165,9 +166,10 @@ def _snapshot_dates(days: list[date]) -> list[date]:
     return [days[i] for i in np.unique(np.linspace(0, len(days) - 1, MAX_SNAPSHOTS).astype(int))]
 
 
-def _sampled(bank: Bank, seed: int) -> pa.Array | None:
+def sampled_customers(bank: Bank, most: int, *, seed: int, purpose: str) -> pa.Array:
+    """Return the bank's customers by rising id, or about `most` of them, keyed, where there are more."""
     ordered = bank.connect().sql("select customer_id from customers order by customer_id").to_arrow_table()
     ids = ordered.column("customer_id").combine_chunks()
-    if len(ids) <= MAX_CUSTOMERS:
-        return None
-    return ids.filter(pa.array(uniform(seed, "sample", ids) < MAX_CUSTOMERS / len(ids)))
+    if len(ids) <= most:
+        return ids
+    return ids.filter(pa.array(uniform(seed, purpose, ids) < most / len(ids)))
