@@ -145,6 +145,22 @@ class RuleFacts:
     contacts: npt.NDArray[np.int64]
 
 
+@dataclass(frozen=True)
+class Known:
+    """What is known of n customers on a day: their features, and what the rules need to know.
+
+    Attributes
+    ----------
+    features
+        One row per customer.
+    facts
+        The same customers, in the same order.
+    """
+
+    features: FeatureTable
+    facts: RuleFacts
+
+
 class Scores(Protocol):
     """A ranker's answer for n customers × P products, with its exact parts.
 
