@@ -8,7 +8,8 @@ import sqlglot
 from sqlglot import exp
 
 from nextoffer.features import FeatureSpec, discover
-from nextoffer.features.compile import compile_sql, feature_query
+from nextoffer.features.compile import compile_sql, plan_query
+from nextoffer.features.plan import Plan
 from tests.features.banks import BANK, DAY, bank_of
 
 
@@ -30,21 +31,21 @@ def test_other_engines_can_read_the_query(spec: FeatureSpec, dialect: str, subse
 
 
 def test_every_table_is_read_once(spec: FeatureSpec) -> None:
-    tree = feature_query(spec, subset=True, profiling=True)
+    tree = plan_query(Plan(spec, profiling=True), subset=True)
     read = Counter(t.name for t in tree.find_all(exp.Table))
     tables = ["customers", "transactions", "holdings", "responses", "risk", "consents", "merchants", "nextoffer_wanted"]
     assert {name: read[name] for name in tables} == dict.fromkeys(tables, 1)
 
 
 def test_as_of_is_the_only_parameter(spec: FeatureSpec) -> None:
-    tree = feature_query(spec, subset=True, profiling=True)
+    tree = plan_query(Plan(spec, profiling=True), subset=True)
     assert {p.name for p in tree.find_all(exp.Placeholder)} == {"as_of"}
     assert not list(tree.find_all(exp.CurrentDate, exp.CurrentTimestamp))
 
 
 def test_a_query_over_rows_shares_one_case_among_its_aggregates(spec: FeatureSpec) -> None:
     """Count and sum of the same category read the same column, so no CASE is computed twice."""
-    tree = feature_query(spec)
+    tree = plan_query(Plan(spec))
     for select in tree.find_all(exp.Select):
         cases = [
             case.sql() for item in select.selects for case in item.find_all(exp.Case) if item.alias.startswith("v")

@@ -7,11 +7,12 @@ what costs, and that 10 times faster than ``agg(…) FILTER (WHERE …)``. Every
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from sqlglot import exp
 
 from nextoffer.features import mcc
+from nextoffer.features.plan import Plan
 from nextoffer.features.rows import SOURCES, Scope, always_one
 from nextoffer.features.spec import Aggregate, FeatureSpec, Key, Source, Top
 from nextoffer.features.trees import Tree, column, number, one_if, text, when
@@ -19,23 +20,21 @@ from nextoffer.features.trees import Tree, column, number, one_if, text, when
 _FUNCTIONS: Mapping[str, type[exp.AggFunc]] = {"sum": exp.Sum, "min": exp.Min, "max": exp.Max}
 
 
-def places(spec: FeatureSpec, source: Source) -> dict[Aggregate, str]:
-    """Return the column of `grouped` that each aggregate stands in."""
-    return {a: f"a{i}" for i, a in enumerate(spec.aggregates(source))}
+def places(aggregates: Iterable[Aggregate]) -> dict[Aggregate, str]:
+    """Return the column of `grouped` that each aggregate over one kind of rows stands in."""
+    return {a: f"a{i}" for i, a in enumerate(aggregates)}
 
 
-def grouped(spec: FeatureSpec, source: Source, *, subset: bool) -> exp.Select:
+def grouped(plan: Plan, source: Source, *, subset: bool) -> exp.Select:
     """Return ``customer_id``, the aggregates over one kind of rows (see `places`), and the keys and ranks of `Top`."""
-    aggregates = spec.aggregates(source)
-    used = {a.column for a in aggregates} | {a.where[0] for a in aggregates if a.where}
-    used |= {"days_ago" for a in aggregates if a.days is not None}
-    scope = Scope(spec.readable, frozenset(used), subset=subset)
+    spec, aggregates = plan.spec, plan.aggregates[source]
+    scope = plan.scope(source, subset=subset)
     query = _numbers(aggregates, _flagged(aggregates, scope), always_one(scope))
     query = exp.select(column("customer_id")).from_(query.subquery("v")).group_by(column("customer_id"))
     query = query.select(*(_FUNCTIONS[a.function](this=column(f"v{i}")).as_(f"a{i}") for i, a in enumerate(aggregates)))
     for counts, name in top_names(spec).items():
         if counts[0].rows == source:
-            query = _with_ranks(query, {c: places(spec, source)[c] for c in counts}, name, _ranks(spec, counts))
+            query = _with_ranks(query, {c: places(aggregates)[c] for c in counts}, name, _ranks(spec, counts))
     return query
 
 

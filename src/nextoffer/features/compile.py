@@ -1,19 +1,20 @@
 """Compiles a feature spec to one SQL query, through a syntax tree that sqlglot writes in any dialect.
 
 Every table is read once, aggregated by customer (`nextoffer.features.aggregate`) and joined to the customers. The query
-returns ``customer_id`` and the features in the spec's order; rows come in no order.
+returns ``customer_id``, the features in the spec's order and, where asked for, what the rules need to know: whether
+each product is held now, the contacts within the window and, where consents are kept, consent. Rows come in no order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 
 from sqlglot import exp
 
 from nextoffer.features.aggregate import grouped, places, top_category, top_names
-from nextoffer.features.consent import granted
-from nextoffer.features.rows import MONEY, MONEY_PARTS, SOURCES, WANTED_TABLE, WHO
+from nextoffer.features.plan import MARKETING, PROFILING, Facts, Plan, last_words
+from nextoffer.features.rows import MONEY, MONEY_PARTS, WANTED_TABLE, WHO
 from nextoffer.features.spec import (
     Aggregate,
     AnyRow,
@@ -25,7 +26,7 @@ from nextoffer.features.spec import (
     Top,
     Value,
 )
-from nextoffer.features.trees import Tree, column, days_ago, number, relation, the_day, when
+from nextoffer.features.trees import Tree, column, days_ago, double, is_null, number, relation, text, the_day, when
 
 
 @lru_cache(maxsize=32)
@@ -43,27 +44,57 @@ def compile_sql(spec: FeatureSpec, dialect: str = "duckdb", *, subset: bool = Fa
     profiling
         Null the profiling features of customers who have not consented to ``profiling``.
     """
-    return feature_query(spec, subset=subset, profiling=profiling).sql(dialect=dialect, identify=True)
+    return plan_sql(Plan(spec, profiling=profiling), dialect, subset=subset)
 
 
-def feature_query(spec: FeatureSpec, *, subset: bool = False, profiling: bool = False) -> exp.Select:
-    """Return the query as a syntax tree; arguments as `compile_sql`."""
-    query = exp.select(column("customer_id", WHO)).from_(relation(WHO)).with_(WHO, as_=_who(spec, subset=subset))
-    for source in SOURCES:
-        if spec.aggregates(source):
-            query = query.with_(f"per_{source}", as_=grouped(spec, source, subset=subset))
-            query = _join(query, f"per_{source}", source)
-    if "risk" in spec.readable:
+@lru_cache(maxsize=32)
+def plan_sql(plan: Plan, dialect: str = "duckdb", *, subset: bool = False) -> str:
+    """Return the query of a plan; its one parameter is the date ``as_of``."""
+    return plan_query(plan, subset=subset).sql(dialect=dialect, identify=True)
+
+
+def profiling_sql(dialect: str) -> str:
+    """Return the query that tells whether the bank keeps consents to profiling: one row, one flag.
+
+    Its one parameter is the date ``as_of``; it reads the table ``consents``, which must be there.
+    """
+    kept = column("purpose").eq(text(PROFILING)), column("recorded_on") <= the_day()
+    asked = exp.select((exp.Count(this=exp.Star()) > 0).as_("kept")).from_(relation("consents")).where(*kept)
+    return asked.sql(dialect=dialect, identify=True)
+
+
+def plan_query(plan: Plan, *, subset: bool = False) -> exp.Select:
+    """Return the query as a syntax tree."""
+    query = exp.select(column("customer_id", WHO)).from_(relation(WHO)).with_(WHO, as_=_who(plan.spec, subset=subset))
+    for source in plan.aggregates:
+        query = query.with_(f"per_{source}", as_=grouped(plan, source, subset=subset))
+        query = _join(query, f"per_{source}", source)
+    if "risk" in plan.spec.readable:
         query = _join(query, "risk", "risk")
-    if profiling:
-        query = _join(query.with_("profiling", as_=granted("profiling")), "profiling", "profiling")
-    allowed = column("granted", "profiling").eq(1) if profiling else None
-    values = _Values(spec)
-    for feature in spec.features:
+    return query.select(*selected(plan), copy=False)
+
+
+def selected(plan: Plan) -> Iterator[Tree]:
+    """Yield what a plan's query selects after ``customer_id``: the features by name, then the facts."""
+    values = _Values(plan)
+    allowed = values.allows(PROFILING) if plan.profiling else None
+    for feature in plan.spec.features:
         value = values.of(feature)
         gated = when(allowed, value) if feature.column.purpose == "profiling" else value
-        query = query.select(exp.alias_(gated, feature.column.name, quoted=True), copy=False)
-    return query
+        yield exp.alias_(gated, feature.column.name, quoted=True)
+    if plan.facts is not None:
+        yield from _facts(plan.facts, values)
+
+
+def _facts(facts: Facts, values: _Values) -> Iterator[Tree]:
+    """Whether each product is held, the contacts and, where consents are kept, consent."""
+    held = [exp.false() for _ in facts.products] if facts.held is None else [values.number(a) > 0 for a in facts.held]
+    for place, value in enumerate(held):
+        yield value.as_(f"nextoffer_held_{place}")
+    contacts = double(0) if facts.contacts is None else values.number(facts.contacts)
+    yield contacts.as_("nextoffer_contacts")
+    if facts.knows_consent:
+        yield values.allows(MARKETING).as_("nextoffer_consent")
 
 
 def _who(spec: FeatureSpec, *, subset: bool) -> exp.Select:
@@ -81,11 +112,18 @@ def _join(query: exp.Select, table: str, alias: str) -> exp.Select:
 
 
 class _Values:
-    """The formulas of a spec over the joined tables."""
+    """The formulas of a plan over the joined tables."""
 
-    def __init__(self, spec: FeatureSpec) -> None:
-        self.places: Mapping[Aggregate, str] = {a: name for s in SOURCES for a, name in places(spec, s).items()}
-        self.tops = top_names(spec)
+    def __init__(self, plan: Plan) -> None:
+        self.places: Mapping[Aggregate, str] = {
+            a: name for found in plan.aggregates.values() for a, name in places(found).items()
+        }
+        self.tops = top_names(plan.spec)
+
+    def allows(self, purpose: str) -> Tree:
+        """Whether the last word on a purpose was a grant; of a grant and a refusal on one day the refusal counts."""
+        granted, refused = (column(self.places[word], word.rows) for word in last_words(purpose))
+        return exp.and_(is_null(granted).not_(), exp.or_(is_null(refused), granted < refused))
 
     def of(self, feature: Feature) -> Tree:
         """The value of a feature."""

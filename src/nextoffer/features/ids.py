@@ -5,6 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from nextoffer.errors import FeatureError
+from nextoffer.features.duck import connect
 from nextoffer.keyed import Ids
 from nextoffer.tables.bank import Bank
 
@@ -27,6 +28,12 @@ def as_ids(bank: Bank, column: str, ids: Ids) -> pa.Array:
     if cast.null_count:
         raise FeatureError(f"{cast.null_count:,} of {len(cast):,} {column}s are missing")
     return cast
+
+
+def customer_ids(bank: Bank) -> pa.Array:
+    """Return every customer's id, rising; text by its code points."""
+    ids = connect(bank).sql("SELECT customer_id FROM customers ORDER BY customer_id").to_arrow_table()
+    return one_array(ids.column(0))
 
 
 def one_array(ids: pa.Array | pa.ChunkedArray) -> pa.Array:

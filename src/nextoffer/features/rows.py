@@ -11,7 +11,7 @@ when the day ``as_of`` began. Beside the bank's tables they name three relations
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlglot import exp
 
@@ -59,11 +59,14 @@ class Scope:
         The row columns that are aggregated; others need not be computed.
     subset
         Only the customers of ``nextoffer_wanted``.
+    there
+        The bank's columns, by table, that facts for the rules are made of; also those that features may not read.
     """
 
     reads: Readable
     used: frozenset[str]
     subset: bool = False
+    there: Readable = field(default_factory=dict)
 
 
 def transactions(scope: Scope) -> exp.Select:
@@ -170,32 +173,52 @@ def _transaction_columns(read: exp.Select, scope: Scope, spent: Tree | None) -> 
 
 
 def holdings(scope: Scope) -> exp.Select:
-    """Return one row per holding opened before ``as_of``.
+    """Return one row per holding opened before ``as_of``, and with ``held_now`` also those opened on the day.
 
     ``product_id``; ``held`` (1 if still held, else 0); ``opened`` (1 if it is known when, else 0) and ``opened_ago``;
-    ``closed_ago`` if it was closed before ``as_of``, else null.
+    ``closed_ago`` if it was closed before ``as_of``, else null: all of them of holdings opened before the day, 0 or
+    null for others. ``held_now``: 1 if it was opened and not closed by the end of the day, else 0.
     """
     opened, closed = covers(scope.reads, "holdings", "opened_on"), covers(scope.reads, "holdings", "closed_on")
-    gone = column("closed_on", "t") < the_day()
-    still = exp.or_(is_null(column("closed_on", "t")), column("closed_on", "t") >= the_day())
+    opened_on, closed_on = column("opened_on", "t"), column("closed_on", "t")
+    before = exp.or_(is_null(opened_on), opened_on < the_day())
+    seen = before if opened and "held_now" in scope.used else None
+    still = exp.or_(is_null(closed_on), closed_on >= the_day()) if closed else None
+    gone = closed_on < the_day()
     columns = {
         "product_id": column("product_id", "t"),
-        "held": one_if(still) if closed else double(1),
-        "opened": one_if(is_null(column("opened_on", "t")).not_()) if opened else double(0),
-        "opened_ago": days_ago(column("opened_on", "t")) if opened else exp.null(),
-        "closed_ago": when(gone, days_ago(column("closed_on", "t"))) if closed else exp.null(),
+        "held": _one_where(seen, still),
+        "opened": _one_where(seen, is_null(opened_on).not_()) if opened else double(0),
+        "opened_ago": when(seen, days_ago(opened_on)) if opened else exp.null(),
+        "closed_ago": when(both(seen, gone), days_ago(closed_on)) if closed else exp.null(),
+        "held_now": _held_now(scope),
     }
     rows = _of_customers(_select(columns, scope, "t"), "holdings", scope)
-    if opened:
-        rows = rows.where(exp.or_(is_null(column("opened_on", "t")), column("opened_on", "t") < the_day()))
-    return rows
+    if not opened:
+        return rows
+    return rows.where(before if seen is None else exp.or_(is_null(opened_on), opened_on <= the_day()))
+
+
+def _held_now(scope: Scope) -> Tree:
+    opened, closed = column("opened_on", "t"), column("closed_on", "t")
+    by_then = exp.or_(is_null(opened), opened <= the_day()) if covers(scope.there, "holdings", "opened_on") else None
+    still = exp.or_(is_null(closed), closed > the_day()) if covers(scope.there, "holdings", "closed_on") else None
+    return _one_where(by_then, still)
+
+
+def _one_where(*conditions: Tree | None) -> Tree:
+    """1 where all conditions hold, else 0; without any it is always 1."""
+    given = [c for c in conditions if c is not None]
+    return one_if(exp.and_(*given)) if given else double(1)
 
 
 def responses(scope: Scope) -> exp.Select:
     """Return one row per offer made before ``as_of``.
 
-    ``product_id``, ``days_ago``, ``offered`` (1); ``accepted`` (1 or 0) before ``as_of``, ``accepted_ago`` (or null).
+    ``product_id``, ``days_ago``, ``offered`` (1); ``accepted`` (1 or 0) before ``as_of``, ``accepted_ago`` (or null);
+    ``contacted``: 1, but 0 if the offer was held back for a control arm.
     """
+    arm = offer_made(column("arm", "t")) if covers(scope.there, "responses", "arm") else None
     accepted: Tree = column("label", "t").eq(1)
     accepted_on: Tree = column("offered_on", "t")
     if covers(scope.reads, "responses", "responded_on"):
@@ -208,6 +231,7 @@ def responses(scope: Scope) -> exp.Select:
         "offered": double(1),
         "accepted": one_if(accepted),
         "accepted_ago": when(accepted, days_ago(accepted_on)),
+        "contacted": _one_where(arm),
     }
     rows = _of_customers(_select(columns, scope, "t"), "responses", scope).where(column("offered_on", "t") < the_day())
     return rows.where(offer_made(column("arm", "t"))) if covers(scope.reads, "responses", "arm") else rows
@@ -220,6 +244,22 @@ def offer_made(arm: Tree) -> Tree:
     LOWER(COALESCE("arm", '')) <> 'control'
     """
     return exp.Lower(this=exp.func("COALESCE", arm, text(""))).neq(text("control"))
+
+
+def consents(scope: Scope) -> exp.Select:
+    """Return one row per consent or refusal recorded by the end of ``as_of``, whatever the channel.
+
+    ``purpose``; ``granted_ago`` and ``refused_ago``: how many days ago it was granted or refused, else null. A
+    permission is a rule, not an observation, so one withdrawn today counts today.
+    """
+    granted, ago = column("granted", "t"), days_ago(column("recorded_on", "t"))
+    columns = {
+        "purpose": column("purpose", "t"),
+        "granted_ago": when(granted, ago),
+        "refused_ago": when(exp.not_(granted), ago),
+    }
+    rows = _of_customers(_select(columns, scope, "t"), "consents", scope)
+    return rows.where(column("recorded_on", "t") <= the_day())
 
 
 def _select(columns: Mapping[str, Tree], scope: Scope, table: str | None = None) -> exp.Select:
@@ -238,7 +278,8 @@ def always_one(scope: Scope) -> frozenset[str]:
     """Return the summed columns that are 1 in every row, so that nothing need be multiplied by them."""
     counted = {"offered"}
     counted |= set() if tells_credit(scope) else {"spent"}
-    counted |= set() if covers(scope.reads, "holdings", "closed_on") else {"held"}
+    later = "held_now" in scope.used and covers(scope.reads, "holdings", "opened_on")
+    counted |= set() if later or covers(scope.reads, "holdings", "closed_on") else {"held"}
     return frozenset(counted)
 
 
@@ -246,5 +287,6 @@ SOURCES: Mapping[Source, Callable[[Scope], exp.Select]] = {
     "transactions": transactions,
     "holdings": holdings,
     "responses": responses,
+    "consents": consents,
 }
 """The rows of each kind."""

@@ -1,15 +1,15 @@
 """The closed feature spec: everything a feature can be, as plain values.
 
 A feature is a `FeatureColumn` (what it means) and a formula (how it comes about). Formulas are built from aggregates
-(function × column × window × category) over three kinds of rows, so that one compiler covers them all and a saved spec
+(function × column × window × category) over four kinds of rows, so that one compiler covers them all and a saved spec
 cannot smuggle in SQL. The columns that rows have are listed in `ROWS`; `nextoffer.features.rows` says how they come
 from the bank's tables.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Annotated, Literal
 
@@ -18,7 +18,7 @@ from pydantic import ConfigDict, Discriminator, TypeAdapter, ValidationError
 from nextoffer.errors import FeatureError, did_you_mean
 from nextoffer.tables.flow import FeatureColumn
 
-Source = Literal["transactions", "holdings", "responses"]
+Source = Literal["transactions", "holdings", "responses", "consents"]
 Function = Literal["sum", "min", "max"]
 Key = int | str
 
@@ -30,8 +30,9 @@ ROWS: Mapping[Source, frozenset[str]] = {
             *("credit", "salary"),
         ]
     ),
-    "holdings": frozenset(["product_id", "held", "opened", "opened_ago", "closed_ago"]),
-    "responses": frozenset(["product_id", "days_ago", "offered", "accepted", "accepted_ago"]),
+    "holdings": frozenset(["product_id", "held", "opened", "opened_ago", "closed_ago", "held_now"]),
+    "responses": frozenset(["product_id", "days_ago", "offered", "accepted", "accepted_ago", "contacted"]),
+    "consents": frozenset(["purpose", "granted_ago", "refused_ago"]),
 }
 """The columns that may be aggregated, by kind of row. Those that are summed are never null; rows are counted by summing
 a column of ones and zeros."""
@@ -159,6 +160,14 @@ class Feature:
             case _:
                 return ()
 
+    @property
+    def tables(self) -> frozenset[str]:
+        """The tables it is made of, besides customers."""
+        if isinstance(self.formula, Attribute):
+            return frozenset({self.formula.table})
+        rows = frozenset(a.rows for a in self.aggregates)
+        return rows | {"merchants"} if "transactions" in rows else rows
+
 
 @dataclass(frozen=True)
 class Reads:
@@ -217,6 +226,21 @@ class FeatureSpec:
     def readable(self) -> Readable:
         """The columns that features are made of, by table."""
         return {r.table: frozenset(r.columns) for r in self.reads}
+
+    def only(self, names: Collection[str]) -> FeatureSpec:
+        """Return the spec of the named features alone, in the same column order, and of the tables they are made of.
+
+        Raises
+        ------
+        FeatureError
+            There is no feature of a name.
+        """
+        there = [c.name for c in self.columns]
+        if strangers := sorted(set(names) - set(there)):
+            raise FeatureError([f"no feature '{name}'{did_you_mean(name, there)}" for name in strangers])
+        kept = tuple(f for f in self.features if f.column.name in names)
+        tables = {"customers"} | {table for f in kept for table in f.tables}
+        return replace(self, features=kept, reads=tuple(r for r in self.reads if r.table in tables))
 
     def to_json(self) -> str:
         """Return the spec as JSON, which `from_json` reads back."""

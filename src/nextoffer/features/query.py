@@ -1,0 +1,86 @@
+"""A plan, ready to run on one bank and one day."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from nextoffer.errors import FeatureError
+from nextoffer.features import mcc
+from nextoffer.features.compile import plan_sql, profiling_sql
+from nextoffer.features.duck import connect, run
+from nextoffer.features.fit import check
+from nextoffer.features.ids import one_array
+from nextoffer.features.plan import Plan
+from nextoffer.features.rows import MCC_TABLE, WANTED_TABLE
+from nextoffer.features.wide import wide_schema
+from nextoffer.tables.bank import Bank
+
+SLAB = 131_072
+"""Customers aggregated by one query of a stream: what bounds its memory."""
+
+
+class Query:
+    """Answers with wide tables (see `nextoffer.features.wide`), on a connection of its own.
+
+    Raises
+    ------
+    FeatureError
+        The bank lacks what the features are made of.
+    """
+
+    def __init__(self, plan: Plan, bank: Bank, as_of: date) -> None:
+        check(plan.spec, bank)
+        self.bank, self.as_of = bank, as_of
+        self.con = connect(bank)
+        self.con.register(MCC_TABLE, mcc.table())
+        self.plan = replace(plan, profiling=_asks_for_profiling(self.con, bank, as_of))
+        self.schema = wide_schema(self.plan, bank.id_type("customer_id"))
+
+    def rows(self, ids: pa.Array, *, subset: bool) -> pa.Table:
+        """The rows of `ids`, in their order.
+
+        Raises
+        ------
+        FeatureError
+            A customer is not in the bank.
+        """
+        found = self.found(pc.unique(ids) if subset else None)
+        places = pc.index_in(ids, one_array(found.column(0)))
+        if places.null_count:
+            raise FeatureError(_strangers(ids.filter(places.is_null())))
+        return found.take(places)
+
+    def found(self, ids: pa.Array | None) -> pa.Table:
+        """The rows of those of `ids` (None: of all customers) that the bank knows, in no order."""
+        if ids is not None:
+            self.con.register(WANTED_TABLE, pa.table({"customer_id": ids}))
+        found = run(self.con, plan_sql(self.plan, subset=ids is not None), self.as_of)
+        return found.rename_columns(self.schema.names).cast(self.schema)
+
+    def chunks(self, ids: pa.Array, chunk: int, *, whole: bool) -> Iterator[pa.Table]:
+        """Yield the rows of `ids` (rising), `chunk` at a time; `whole` says that they are all the bank has."""
+        slab = chunk * max(1, SLAB // chunk)
+        subset = not whole or len(ids) > slab
+        for start in range(0, len(ids), slab):
+            rows = self.rows(ids.slice(start, slab), subset=subset)
+            for first in range(0, len(rows), chunk):
+                yield rows.slice(first, chunk)
+
+
+def _asks_for_profiling(con: duckdb.DuckDBPyConnection, bank: Bank, as_of: date) -> bool:
+    """Whether the bank keeps consents to profiling, so that customers without one are not profiled."""
+    if not bank.has("consents"):
+        return False
+    return bool(run(con, profiling_sql("duckdb"), as_of).column(0)[0].as_py())
+
+
+def _strangers(ids: pa.Array) -> str:
+    names = [str(i) for i in pc.unique(ids).to_pylist()]
+    more = f" and {len(names) - 10:,} more" if len(names) > 10 else ""
+    return f"{len(names):,} customers are not in the bank: {', '.join(names[:10])}{more}"
