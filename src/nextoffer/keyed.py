@@ -8,6 +8,7 @@ A/B arms are the same for any row order, chunk size or cluster. The mixer is the
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TypeAlias
 
 import numpy as np
@@ -17,6 +18,7 @@ import pyarrow as pa
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _FNV_OFFSET = np.uint64(0xCBF29CE484222325)
 _FNV_PRIME = np.uint64(0x100000001B3)
+_FEW = 4  # texts: for these, whole numbers are faster than arrays
 
 Ids: TypeAlias = npt.NDArray[np.generic] | Sequence[int] | Sequence[str] | pa.Array | pa.ChunkedArray
 
@@ -43,7 +45,7 @@ def uniform(seed: int, purpose: str, customers: Ids, products: Ids | None = None
     True
     """
     with np.errstate(over="ignore"):
-        salt = _mix(_text_hash([purpose])[0] ^ _mix(np.uint64(seed % 2**64)))
+        salt = _mix(_text_hash(pa.array([purpose]))[0] ^ _mix(np.uint64(seed % 2**64)))
         keys = _mix(hash64(customers) ^ salt)
         if products is not None:
             keys = _mix(keys[:, None] + hash64(products)[None, :] * _GOLDEN)
@@ -59,28 +61,43 @@ def normal(seed: int, purpose: str, customers: Ids, products: Ids | None = None)
 
 
 def hash64(ids: Ids) -> npt.NDArray[np.uint64]:
-    """Return a 64-bit key for each id; whole numbers keep their value, text is hashed."""
-    if isinstance(ids, pa.Array | pa.ChunkedArray):
-        ids = ids.to_numpy(zero_copy_only=False) if isinstance(ids, pa.Array) else ids.to_numpy()
+    """Return a 64-bit key for each id; whole numbers keep their value, text is hashed.
+
+    Keys may be given wherever ids are: the key of a key is itself.
+    """
+    if isinstance(ids, pa.ChunkedArray):
+        ids = ids.combine_chunks()
+    if isinstance(ids, pa.Array):
+        if pa.types.is_string(ids.type) and not ids.null_count:
+            return _text_hash(ids)
+        ids = ids.to_numpy(zero_copy_only=False)
     values = np.asarray(ids)
     if values.dtype.kind in "iub":
         return values.astype(np.int64).view(np.uint64)
-    return _text_hash([str(v) for v in values])
+    return _text_hash(pa.array([str(v) for v in values], type=pa.string()))
 
 
-def _text_hash(texts: list[str]) -> npt.NDArray[np.uint64]:
-    """64-bit FNV-1a of each text, one byte position of all texts at a time."""
-    raw = [t.encode() for t in texts]
-    lengths = np.fromiter((len(r) for r in raw), dtype=np.int64, count=len(raw))
-    width = int(lengths.max(initial=0))
-    letters = np.zeros((len(raw), max(width, 1)), dtype=np.uint8)
-    letters[np.arange(letters.shape[1])[None, :] < lengths[:, None]] = np.frombuffer(b"".join(raw), dtype=np.uint8)
-    out = np.full(len(raw), _FNV_OFFSET, dtype=np.uint64)
+def _text_hash(texts: pa.StringArray) -> npt.NDArray[np.uint64]:
+    """64-bit FNV-1a of each text, one byte position of all texts at a time; there are no nulls."""
+    _, offsets, data = texts.buffers()
+    starts = np.frombuffer(offsets, dtype=np.int32)[texts.offset : texts.offset + len(texts) + 1].astype(np.int64)
+    letters = np.frombuffer(data or b"", dtype=np.uint8)
+    if len(texts) <= _FEW:
+        return np.array([_fnv(letters[a:b].tolist()) for a, b in pairwise(starts.tolist())], dtype=np.uint64)
+    lengths = np.diff(starts)
+    out = np.full(len(texts), _FNV_OFFSET, dtype=np.uint64)
     with np.errstate(over="ignore"):
-        for position in range(width):
-            stepped = (out ^ letters[:, position].astype(np.uint64)) * _FNV_PRIME
-            out = np.where(position < lengths, stepped, out)
+        for position in range(int(lengths.max(initial=0))):
+            longer = np.flatnonzero(lengths > position)
+            out[longer] = (out[longer] ^ letters[starts[longer] + position]) * _FNV_PRIME
     return out
+
+
+def _fnv(letters: list[int]) -> int:
+    key = int(_FNV_OFFSET)
+    for letter in letters:
+        key = (key ^ letter) * int(_FNV_PRIME) & 0xFFFFFFFFFFFFFFFF
+    return key
 
 
 def _mix(x: npt.NDArray[np.uint64] | np.uint64) -> npt.NDArray[np.uint64]:

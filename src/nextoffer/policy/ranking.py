@@ -1,16 +1,22 @@
-"""Ranks each customer's allowed offers and names the rule that stopped every other pair."""
+"""Ranks each customer's allowed offers and names the rule that stopped every other pair.
+
+The propensity rises with the log-odds, so pairs are ranked by these and only the offers' propensities are computed.
+Where two log-odds are so close that their propensities may be equal, they are compared as propensities, and equal ones
+stand in keyed random order.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 from scipy.special import expit
 
-from nextoffer import keyed
+from nextoffer import compiled, keyed
 from nextoffer.errors import PolicyError
+from nextoffer.policy import kernels
 from nextoffer.policy.batch import Batch
 from nextoffer.policy.file import Policy
 from nextoffer.policy.stages import PAIR_RULES, RULES, TOP_N, WEEKLY_CAP, stops
@@ -19,6 +25,11 @@ from nextoffer.tables.flow import Floats, Indices
 OFFERED = -1
 
 Counts = npt.NDArray[np.int64]
+Rules = npt.NDArray[np.int8]
+LogOdds = npt.NDArray[np.float32]
+Columns = npt.NDArray[np.int16]
+
+_TOP_N, _WEEKLY_CAP = RULES.index(TOP_N), RULES.index(WEEKLY_CAP)
 
 
 @dataclass(frozen=True)
@@ -27,21 +38,33 @@ class Ranking:
 
     Attributes
     ----------
-    propensity
-        float64 (n, P): P(accept).
-    score
-        float64 (n, P): what is sorted.
+    log_odds
+        float32 (n, P): of acceptance.
     rule
         int8 (n, P): position in `RULES` of the rule that stopped the pair, or `OFFERED`.
     rows, cols
         The offers: customers in order, each with its products best first.
     """
 
-    propensity: Floats
-    score: Floats
-    rule: npt.NDArray[np.int8]
+    log_odds: LogOdds
+    rule: Rules
     rows: Indices
     cols: Indices
+
+    @cached_property
+    def propensity(self) -> Floats:
+        """float64 (n, P): P(accept)."""
+        return propensity(self.log_odds)
+
+    @property
+    def score(self) -> Floats:
+        """float64 (n, P): what is sorted."""
+        return self.propensity
+
+    @cached_property
+    def offered_propensity(self) -> Floats:
+        """float64: P(accept) of each offer."""
+        return propensity(self.log_odds[self.rows, self.cols])
 
 
 def ranked(batch: Batch, policy: Policy, seed: int) -> Ranking:
@@ -52,21 +75,17 @@ def ranked(batch: Batch, policy: Policy, seed: int) -> Ranking:
     PolicyError
         A score is not a number.
     """
-    propensity = expit(np.asarray(batch.scores.log_odds, dtype=np.float64))
-    _check(propensity)
-    score = propensity
-    rule = _stopped(batch, policy, propensity)
-    top = best_first(np.where(rule == OFFERED, -score, np.inf), policy.arbitration.top_n, batch, seed)
-    open_count = (rule == OFFERED).sum(axis=1)
-    place = np.arange(top.shape[1])
-    allowed = np.minimum(open_count, room(batch, policy))
-    offered = place < allowed[:, None]
-    in_reach = place < open_count[:, None]
-    rule[rule == OFFERED] = RULES.index(TOP_N)
-    row = np.broadcast_to(np.arange(len(top))[:, None], top.shape)
-    rule[row[in_reach], top[in_reach]] = RULES.index(WEEKLY_CAP)
-    rule[row[offered], top[offered]] = OFFERED
-    return Ranking(propensity, score, rule, row[offered], top[offered])
+    log_odds = np.asarray(batch.scores.log_odds, dtype=np.float32)
+    _check(log_odds)
+    rule = _stopped(batch, policy)
+    top = best_first(log_odds, rule, policy.arbitration.top_n, batch, seed)
+    rows, cols = (_settled if compiled.ready() else _settled_by_numpy)(rule, top, room(batch, policy))
+    return Ranking(log_odds, rule, rows, cols)
+
+
+def propensity(log_odds: LogOdds) -> Floats:
+    """Return P(accept) for log-odds."""
+    return np.asarray(expit(log_odds.astype(np.float64)))
 
 
 def room(batch: Batch, policy: Policy) -> Counts:
@@ -74,45 +93,82 @@ def room(batch: Batch, policy: Policy) -> Counts:
     return np.asarray(np.maximum(0, policy.contact.cap - batch.facts.contacts), dtype=np.int64)
 
 
-def best_first(key: Floats, most: int, batch: Batch, seed: int) -> Indices:
-    """Return the columns of each row's `most` smallest keys, smallest first; equal finite keys in keyed random order.
+def best_first(log_odds: LogOdds, rule: Rules, most: int, batch: Batch, seed: int) -> Columns:
+    """Return int16 (n, most): the columns of each row's best open pairs, best first, −1 beyond them.
 
     Parameters
     ----------
-    key
-        float64 (n, P); infinite where the pair is out.
+    log_odds
+        float32 (n, P).
+    rule
+        int8 (n, P): negative where the pair is open.
     """
-    order = _smallest(key, most + 1)
-    ordered = np.take_along_axis(key, order, axis=1)
-    tied = np.flatnonzero(((ordered[:, 1:] == ordered[:, :-1]) & np.isfinite(ordered[:, 1:])).any(axis=1))
+    wide = min(most + 1, log_odds.shape[1])
+    order, best = (_front if compiled.ready() else _front_by_numpy)(log_odds, rule, wide)
+    tied = np.flatnonzero(_close(best))
     if tied.size:
-        order[tied] = np.lexsort((ties(batch, tied, seed), key[tied]), axis=1)[:, : most + 1]
+        key = np.where(rule[tied] < 0, -propensity(log_odds[tied]), np.inf)
+        exact = np.lexsort((ties(batch, tied, seed), key), axis=1)[:, :wide]
+        order[tied] = np.where(np.take_along_axis(rule[tied], exact, axis=1) < 0, exact, -1)
     return order[:, :most]
-
-
-def _smallest(key: Floats, most: int) -> Indices:
-    """Return the columns of each row's `most` smallest keys, smallest first; equal keys in any order."""
-    if most >= key.shape[1]:
-        return np.argsort(key, axis=1)
-    front = np.argpartition(key, most - 1, axis=1)[:, :most]
-    return np.take_along_axis(front, np.argsort(np.take_along_axis(key, front, axis=1), axis=1), axis=1)
 
 
 def ties(batch: Batch, rows: Indices, seed: int) -> Floats:
     """Return the number that orders equal scores, uniform (len(rows), P); the smaller goes first."""
-    customers = batch.features.customer_ids.take(pa.array(rows))
-    return keyed.uniform(seed, "tie", customers, batch.products.column("product_id"))
+    return keyed.uniform(seed, "tie", batch.customer_keys[rows], batch.offering.keys)
 
 
-def _stopped(batch: Batch, policy: Policy, propensity: Floats) -> npt.NDArray[np.int8]:
+def _front(log_odds: LogOdds, rule: Rules, most: int) -> tuple[Columns, LogOdds]:
+    """Return the columns (n, most) of each row's best open pairs, best first, and their log-odds; −1 and NaN beyond."""
+    order, best = np.empty((len(rule), most), dtype=np.int16), np.empty((len(rule), most), dtype=np.float32)
+    kernels.front(np.ascontiguousarray(log_odds), rule, order, best)
+    return order, best
+
+
+def _front_by_numpy(log_odds: LogOdds, rule: Rules, most: int) -> tuple[Columns, LogOdds]:
+    key = np.where(rule < 0, -np.maximum(log_odds, np.finfo(np.float32).min), np.float32(np.inf))
+    order = np.argsort(key, axis=1) if most >= key.shape[1] else np.argpartition(key, most - 1, axis=1)[:, :most]
+    order = np.take_along_axis(order, np.argsort(np.take_along_axis(key, order, axis=1), axis=1), axis=1)
+    open_ = np.take_along_axis(rule, order, axis=1) < 0
+    best = np.where(open_, np.take_along_axis(log_odds, order, axis=1), np.float32(np.nan))
+    return np.where(open_, order, -1).astype(np.int16), best
+
+
+def _close(best: LogOdds) -> npt.NDArray[np.bool_]:
+    """Return bool (n,): neighbours among the best are so close that their propensities may be equal.
+
+    Between −700 and 15 the propensities of float32 log-odds further apart than 1e-12 differ by more than rounding.
+    """
+    above, below = best[:, :-1], best[:, 1:]
+    with np.errstate(invalid="ignore"):
+        close = (above - below <= np.float32(1e-12)) | (below > 15) | (above < -700)
+    return np.asarray((close & ~np.isnan(below)).any(axis=1))
+
+
+def _settled(rule: Rules, top: Columns, room: Counts) -> tuple[Indices, Indices]:
+    rows, cols = np.empty(top.size, dtype=np.intp), np.empty(top.size, dtype=np.intp)
+    count = kernels.settle(rule, top, room, np.int8(_TOP_N), np.int8(_WEEKLY_CAP), rows, cols)
+    return rows[:count].copy(), cols[:count].copy()
+
+
+def _settled_by_numpy(rule: Rules, top: Columns, room: Counts) -> tuple[Indices, Indices]:
+    offered = (top >= 0) & (np.arange(top.shape[1]) < room[:, None])
+    rule[rule < 0] = _TOP_N
+    for where, name in ((top >= 0, _WEEKLY_CAP), (offered, OFFERED)):
+        rows = np.nonzero(where)[0]
+        rule[rows, top[where]] = name
+    return np.nonzero(offered)[0], top[offered].astype(np.intp)
+
+
+def _stopped(batch: Batch, policy: Policy) -> Rules:
     """Return the first of the rules on single pairs that stops each pair, or `OFFERED`."""
     rule = np.full(batch.shape, OFFERED, dtype=np.int8)
     for name in reversed(PAIR_RULES):
-        np.copyto(rule, np.int8(RULES.index(name)), where=stops(name, batch, policy, propensity))
+        np.copyto(rule, np.int8(RULES.index(name)), where=stops(name, batch, policy))
     return rule
 
 
-def _check(propensity: Floats) -> None:
-    missing = int(np.isnan(propensity).sum())
+def _check(log_odds: LogOdds) -> None:
+    missing = int(np.isnan(log_odds).sum())
     if missing:
-        raise PolicyError(f"{missing} of {propensity.size} scores are not numbers, so these pairs cannot be ranked")
+        raise PolicyError(f"{missing} of {log_odds.size} scores are not numbers, so these pairs cannot be ranked")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
-import numpy.typing as npt
+from scipy.special import expit
 
 from nextoffer.policy.batch import Batch
 from nextoffer.policy.file import Policy
@@ -19,6 +20,8 @@ MIN_INCOME = "eligibility.min_income"
 CUTOFF = "arbitration.cutoff"
 WEEKLY_CAP = "contact.weekly_cap"
 TOP_N = "arbitration.top_n"
+
+_NONE = np.zeros((1, 1), dtype=np.bool_)
 
 RULES = (CONSENT, INACTIVE, HELD, MIN_INCOME, CUTOFF, WEEKLY_CAP, TOP_N)
 """In the order in which they are blamed. The last two depend on the ranks, and so on all the others: the cap is named
@@ -34,9 +37,9 @@ def stage_of(rule: str) -> str:
     return rule.partition(".")[0]
 
 
-def stops(rule: str, batch: Batch, policy: Policy, propensity: Floats) -> Mask:
-    """Return which pairs a rule stops by itself, as bool that broadcasts to (n, P). `propensity` is float64 (n, P)."""
-    return _STOPS[rule](batch, policy, propensity)
+def stops(rule: str, batch: Batch, policy: Policy) -> Mask:
+    """Return which pairs a rule stops by itself, as bool that broadcasts to (n, P)."""
+    return _STOPS[rule](batch, policy)
 
 
 def least_income(batch: Batch, policy: Policy) -> Floats:
@@ -64,18 +67,18 @@ def closed_by(batch: Batch, policy: Policy) -> Mask:
     return closed
 
 
-def _no_consent(batch: Batch, policy: Policy, _: Floats) -> Mask:
+def _no_consent(batch: Batch, policy: Policy) -> Mask:
     consent = batch.facts.consent
     if consent is None or not policy.consent.marketing:
-        return np.zeros((1, 1), dtype=np.bool_)
+        return _NONE
     return ~consent[:, None]
 
 
-def _inactive(batch: Batch, policy: Policy, _: Floats) -> Mask:
+def _inactive(batch: Batch, policy: Policy) -> Mask:
     return np.asarray((batch.product_column("active") == 0) & policy.eligibility.active_only)[None, :]
 
 
-def _held(batch: Batch, policy: Policy, _: Floats) -> Mask:
+def _held(batch: Batch, policy: Policy) -> Mask:
     held = batch.facts.held
     closed = closed_by(batch, policy)
     stopped = held.copy()
@@ -84,17 +87,48 @@ def _held(batch: Batch, policy: Policy, _: Floats) -> Mask:
     return stopped
 
 
-def _min_income(batch: Batch, policy: Policy, _: Floats) -> Mask:
+def _min_income(batch: Batch, policy: Policy) -> Mask:
     least = least_income(batch, policy)
     enough = income(batch)[:, None] >= least  # not known is never enough
     return ~enough & (least > 0)
 
 
-def _cutoff(_: Batch, policy: Policy, propensity: Floats) -> Mask:
-    return propensity < policy.arbitration.cutoff
+def _cutoff(batch: Batch, policy: Policy) -> Mask:
+    least = least_log_odds(policy.arbitration.cutoff)
+    return _NONE if least == -np.inf else np.asarray(batch.scores.log_odds < least)
 
 
-_STOPS: dict[str, Callable[[Batch, Policy, Floats], npt.NDArray[np.bool_]]] = {
+@lru_cache(maxsize=64)
+def least_log_odds(propensity: float) -> np.float32:
+    """Return the least float32 log-odds whose propensity is not below this one; infinite where there is none.
+
+    >>> float(least_log_odds(0.0)), float(least_log_odds(0.5)) <= 0.0
+    (-inf, True)
+    """
+    if expit(-np.inf) >= propensity:
+        return np.float32(-np.inf)
+    low, high = _place(np.float32(-np.inf)), _place(np.float32(np.inf))  # too little, and enough: expit(inf) is 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        if expit(np.float64(_at(middle))) >= propensity:
+            high = middle
+        else:
+            low = middle
+    return _at(high)
+
+
+def _place(value: np.float32) -> int:
+    """Return the place of a float32 among all of them, by size."""
+    bits = int(value.view(np.int32))
+    return bits if bits >= 0 else -(bits & 0x7FFFFFFF)
+
+
+def _at(place: int) -> np.float32:
+    bits = np.int32(place) if place >= 0 else np.int32(-place - 2**31)
+    return np.float32(bits.view(np.float32))
+
+
+_STOPS: dict[str, Callable[[Batch, Policy], Mask]] = {
     CONSENT: _no_consent,
     INACTIVE: _inactive,
     HELD: _held,

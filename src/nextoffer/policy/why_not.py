@@ -47,7 +47,7 @@ class _Case:
     ranking: Ranking
 
     def stopped_by(self, rule: str) -> bool:
-        stopped = stages.stops(rule, self.batch, self.policy, self.ranking.propensity)
+        stopped = stages.stops(rule, self.batch, self.policy)
         return bool(np.broadcast_to(stopped, self.batch.shape)[self.row, self.col])
 
     @property

@@ -1,0 +1,205 @@
+"""Writes what was decided into Arrow tables.
+
+Texts that repeat are kept once, with a number per row: customers, products, rules and reasons are built and written as
+such dictionaries, which a Parquet file holds anyway. `plain` spells them out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from hashlib import sha256
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from nextoffer import keyed
+from nextoffer.policy.batch import Batch
+from nextoffer.policy.offering import Offering
+from nextoffer.policy.ranking import OFFERED, Ranking
+from nextoffer.policy.reasons import Reasons
+from nextoffer.policy.stages import RULES, stage_of
+from nextoffer.tables.flow import Floats, Indices, decisions_schema, refusals_schema
+
+_STAGES = tuple(dict.fromkeys(stage_of(name) for name in RULES))
+_STAGE_OF = np.array([_STAGES.index(stage_of(name)) for name in RULES], dtype=np.int8)
+_STAGE_TEXTS, _RULE_TEXTS = pa.array(_STAGES), pa.array(RULES)
+
+
+@dataclass(frozen=True)
+class DecisionIds:
+    """What is written on every decision of a run.
+
+    Attributes
+    ----------
+    as_of
+        The day decided for.
+    model_id
+        The model that scored.
+    seed
+        Of all that is left to chance.
+    """
+
+    as_of: date
+    model_id: str
+    seed: int
+
+
+class Writer:
+    """Makes the tables of any number of batches over the same products, for one run.
+
+    Parameters
+    ----------
+    offering
+        The products.
+    ids
+        What is written on every decision.
+    policy_id
+        What was allowed.
+    """
+
+    def __init__(self, offering: Offering, ids: DecisionIds, policy_id: str) -> None:
+        self._as_of = pa.scalar(ids.as_of, pa.date32())
+        self._model_id, self._policy_id = pa.array([ids.model_id]), pa.array([policy_id])
+        self._ids, self._types = _Column(offering.ids), _Column(offering.types)
+        self._margin = offering.column("margin")
+        self._cost = np.nan_to_num(offering.column("cost"), nan=0.0)
+        run = f"{ids.as_of.isoformat()} {ids.model_id} {policy_id} {ids.seed}"
+        self._key = int.from_bytes(sha256(run.encode()).digest()[:8])
+        self._product_bits = _bits32(self._key, "product", offering.keys)
+        self._every = np.arange(len(offering), dtype=_small(len(offering)))
+
+    def decisions(self, batch: Batch, ranking: Ranking, reasons: Reasons) -> pa.Table:
+        """Return the offers: customers in the order they came, each with ranks 1..k."""
+        rows, cols = ranking.rows, ranking.cols
+        propensity = pa.array(ranking.offered_propensity)
+        nought = np.zeros(len(rows), dtype=np.int8)
+        customers = _Column(batch.features.customer_ids, unique=True)
+        columns = {
+            "customer_id": customers.take(rows.astype(np.int32)),
+            "rank": pa.array(_ranks(rows)),
+            "product_id": self._ids.take(cols),
+            "product_type": self._types.take(cols),
+            "score": propensity,
+            "propensity": propensity,
+            "expected_value": self._expected_value(ranking.offered_propensity, cols),
+            "channel": _channel(batch, rows),
+            "reasons": reasons.texts,
+            "reason_codes": reasons.codes,
+            "pscore": pa.array(np.ones(len(rows))),
+            "decision_id": self._decision_ids(batch, rows, cols),
+            "as_of": pa.repeat(self._as_of, len(rows)),
+            "model_id": encoded(nought, self._model_id),
+            "policy_id": encoded(nought, self._policy_id),
+        }
+        return pa.Table.from_arrays(list(columns.values()), names=list(columns))
+
+    def refusals(self, batch: Batch, ranking: Ranking) -> pa.Table:
+        """Return every pair that is no offer: customers and products in the order they came."""
+        refused = ranking.rule != OFFERED
+        rows = np.repeat(np.arange(len(refused), dtype=np.int32), np.count_nonzero(refused, axis=1))
+        rule = ranking.rule[refused]
+        columns = {
+            "customer_id": _Column(batch.features.customer_ids, unique=True).take(rows),
+            "product_id": self._ids.take(np.broadcast_to(self._every, refused.shape)[refused]),
+            "stage": encoded(_STAGE_OF[rule], _STAGE_TEXTS),
+            "rule": encoded(rule, _RULE_TEXTS),
+        }
+        return pa.Table.from_arrays(list(columns.values()), names=list(columns))
+
+    def _expected_value(self, propensity: Floats, cols: Indices) -> pa.Array:
+        """Return propensity × margin − cost in the bank's currency: null without a margin; a cost not known is 0."""
+        value = propensity * self._margin[cols] - self._cost[cols]
+        return pa.array(value, mask=np.isnan(value))
+
+    def _decision_ids(self, batch: Batch, rows: Indices, cols: Indices) -> pa.Array:
+        """Return 24 hexadecimal digits per offer: 16 for the customer, 8 for the product, each keyed by the run.
+
+        A run is a day, model, policy and seed, so that repeating it gives the same ids. A customer's offers of one run
+        share their beginning.
+        """
+        words = np.empty((len(rows), 3), dtype=">u4")
+        words[:, 0] = _bits32(self._key, "high", batch.customer_keys)[rows]
+        words[:, 1] = _bits32(self._key, "low", batch.customer_keys)[rows]
+        words[:, 2] = self._product_bits[cols]
+        return _hexadecimal(words)
+
+
+class _Column:
+    """A column to take rows from; texts come as numbers into the distinct ones, anything else as it is.
+
+    Parameters
+    ----------
+    values
+        What there is to take.
+    unique
+        No two are the same, so that they need not be looked through.
+    """
+
+    def __init__(self, values: pa.Array | pa.ChunkedArray, *, unique: bool = False) -> None:
+        self._values = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
+        self._place: npt.NDArray[np.integer] | None = None
+        if pa.types.is_string(self._values.type) and not unique:
+            distinct = self._values.dictionary_encode()
+            self._values, place = distinct.dictionary, distinct.indices
+            self._place = place.fill_null(0).to_numpy().astype(_small(len(self._values)))
+            self._null = place.is_null().to_numpy(zero_copy_only=False) if place.null_count else None
+
+    def take(self, at: npt.NDArray[np.integer]) -> pa.Array:
+        """Return the values at these places."""
+        if not pa.types.is_string(self._values.type):
+            return self._values.take(pa.array(at))
+        if self._place is None:
+            return encoded(at, self._values)
+        return encoded(self._place[at], self._values, None if self._null is None else self._null[at])
+
+
+def encoded(
+    place: npt.NDArray[np.integer], texts: pa.Array, null: npt.NDArray[np.bool_] | None = None
+) -> pa.DictionaryArray:
+    """Return the texts at these places of `texts`, in which each stands once."""
+    return pa.DictionaryArray.from_arrays(pa.array(place, mask=null), texts, safe=False)
+
+
+def plain(table: pa.Table) -> pa.Table:
+    """Return decisions or refusals with every text spelt out: the columns of their schemas."""
+    schema = decisions_schema if "rank" in table.column_names else refusals_schema
+    ids = (_spelt(table.schema.field(name).type) for name in ("customer_id", "product_id"))
+    return table.cast(schema(*ids))
+
+
+def _spelt(kind: pa.DataType) -> pa.DataType:
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
+def _small(count: int) -> type[np.signedinteger]:
+    """Return the smallest whole numbers that count so far."""
+    return np.int8 if count <= 128 else np.int16 if count <= 2**15 else np.int32
+
+
+def _ranks(rows: Indices) -> npt.NDArray[np.int32]:
+    """Return 1, 2, … within each run of equal rows."""
+    new = np.ones(len(rows), dtype=np.bool_)
+    np.not_equal(rows[1:], rows[:-1], out=new[1:])
+    place = np.arange(1, len(rows) + 1, dtype=np.int32)
+    return place - np.maximum.accumulate(np.where(new, place - 1, 0), dtype=np.int32)
+
+
+def _channel(batch: Batch, rows: Indices) -> pa.Array:
+    """Return the channel each customer prefers, null where it is not known."""
+    if not any(c.name == "channel_pref" and c.kind == "category" for c in batch.features.columns):
+        return encoded(np.zeros(len(rows), np.int8), pa.array([""]), np.ones(len(rows), dtype=np.bool_))
+    return _Column(batch.features.data.column("channel_pref")).take(rows)
+
+
+def _bits32(key: int, purpose: str, ids: keyed.Ids) -> npt.NDArray[np.uint32]:
+    return (keyed.uniform(key, purpose, ids) * 2.0**32).astype(np.uint32)
+
+
+def _hexadecimal(words: npt.NDArray[np.uint32]) -> pa.Array:
+    """Return each row of k words, highest byte first, as a text of 8 k digits."""
+    count, width = len(words), 8 * words.shape[1]
+    digits = words.tobytes().hex().encode()
+    offsets = np.arange(0, count * width + 1, width, dtype=np.int32)
+    return pa.StringArray.from_buffers(count, pa.py_buffer(offsets), pa.py_buffer(digits))
