@@ -6,10 +6,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Literal, Protocol
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -82,6 +83,16 @@ class FeatureTable:
         """The customers, in row order, in the bank's own ids."""
         return self.data.column("customer_id")
 
+    @property
+    def names(self) -> Mapping[str, FeatureColumn]:
+        """What each column means, by its name, in order."""
+        return self._found.by_name
+
+    @property
+    def measures(self) -> Mapping[str, Mapping[str, str]]:
+        """Of each measure that is kept once per product: product id → column name."""
+        return self._found.by_measure
+
     def column(self, name: str) -> FeatureColumn:
         """Return what `name` means.
 
@@ -90,26 +101,42 @@ class FeatureTable:
         FeatureError
             There is no such column.
         """
-        for column in self.columns:
-            if column.name == name:
-                return column
-        names = [c.name for c in self.columns]
-        raise FeatureError(f"no feature '{name}'{did_you_mean(name, names)}; there are {', '.join(names)}")
+        found = self._found.by_name.get(name)
+        if found is None:
+            names = list(self._found.by_name)
+            raise FeatureError(f"no feature '{name}'{did_you_mean(name, names)}; there are {', '.join(names)}")
+        return found
+
+    def array(self, name: str) -> pa.Array:
+        """Return a column as it is, in one piece; the column is not copied where it is in one piece already."""
+        self.column(name)
+        found: pa.Array | None = self._arrays.get(name)
+        if found is None:
+            column = self.data.column(name)
+            whole = column.num_chunks == 1
+            found = column.chunk(0) if whole else column.combine_chunks()
+            if whole:
+                self._arrays[name] = found
+        return found
 
     def numbers(self, name: str) -> Floats:
-        """Return a number or flag column as float64 of shape (n,); null is NaN."""
-        self.column(name)
-        values = self.data.column(name).cast(pa.float64())
-        return np.asarray(values.to_numpy(), dtype=np.float64)
+        """Return a number or flag column as float64 of shape (n,); null is NaN. Not to be written to."""
+        values = self.array(name)
+        if values.type != pa.float64():
+            values = values.cast(pa.float64())
+        return np.asarray(values.to_numpy(zero_copy_only=False), dtype=np.float64)
 
     def texts(self, name: str) -> npt.NDArray[np.object_]:
         """Return a category column as text of shape (n,); null is None."""
-        self.column(name)
-        return np.asarray(self.data.column(name).cast(pa.string()).to_numpy(zero_copy_only=False), dtype=object)
+        return np.asarray(self.array(name).cast(pa.string()).to_numpy(zero_copy_only=False), dtype=object)
+
+    def cells(self, name: str) -> list[Any]:
+        """Return a column as plain values, None for null: the quickest form of a handful of rows."""
+        return list(self.array(name).to_pylist())
 
     def per_product(self, measure: str, product_ids: Sequence[str]) -> Floats:
         """Return float64 of shape (n, P): the measure's column of each product, NaN where a product has none."""
-        by_product = {c.product_id: c.name for c in self.columns if c.measure == measure}
+        by_product = self.measures.get(measure, {})
         out = np.full((len(self), len(product_ids)), np.nan)
         for j, product in enumerate(product_ids):
             if product in by_product:
@@ -117,8 +144,93 @@ class FeatureTable:
         return out
 
     def take(self, rows: Indices) -> FeatureTable:
-        """Return the given rows, in the given order."""
+        """Return the given rows, in the given order. A handful is looked up in this table when it is asked for."""
+        if len(rows) <= _HANDFUL:
+            return _Handful(self, [int(r) for r in rows])
         return FeatureTable(self.data.take(pa.array(rows)), self.columns, self.as_of)
+
+    def select(self, names: Collection[str]) -> FeatureTable:
+        """Return the same customers with only the named columns, in the order of this table."""
+        kept = tuple(c for c in self.columns if c.name in names)
+        return FeatureTable(self.data.select(["customer_id", *(c.name for c in kept)]), kept, self.as_of)
+
+    @cached_property
+    def _found(self) -> _Columns:
+        return _columns(self.columns)
+
+    @cached_property
+    def _arrays(self) -> dict[str, pa.Array]:
+        return {}
+
+
+_HANDFUL = 8
+"""So many rows of a table are looked up cell by cell: to take them of every column would cost a hundred times more."""
+
+
+class _Handful(FeatureTable):
+    """A few rows of another table."""
+
+    _whole: FeatureTable
+    _rows: list[int]
+
+    def __init__(self, whole: FeatureTable, rows: list[int]) -> None:
+        vars(self).update(_whole=whole, _rows=rows, columns=whole.columns, as_of=whole.as_of, _found=whole._found)
+
+    if not TYPE_CHECKING:  # to whoever reads it, a field like any table's
+
+        @cached_property
+        def data(self) -> pa.Table:
+            whole, rows = self._whole.data, self._rows
+            return whole.slice(rows[0], 1) if len(rows) == 1 else whole.take(pa.array(rows, pa.int64()))
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return FeatureTable, (self.data, self.columns, self.as_of)
+
+    @property
+    def customer_ids(self) -> pa.ChunkedArray:
+        return self._whole.customer_ids.take(pa.array(self._rows, pa.int64()))
+
+    def array(self, name: str) -> pa.Array:
+        return self._whole.array(name).take(pa.array(self._rows, pa.int64()))
+
+    def numbers(self, name: str) -> Floats:
+        return np.array([np.nan if v is None else v for v in self.cells(name)], dtype=np.float64)
+
+    def texts(self, name: str) -> npt.NDArray[np.object_]:
+        return np.array(self.cells(name), dtype=object)
+
+    def cells(self, name: str) -> list[Any]:
+        values = self._whole.array(name)
+        return [values[row].as_py() for row in self._rows]
+
+
+class _Columns:
+    """The columns of a table by name, and by measure and product."""
+
+    def __init__(self, columns: tuple[FeatureColumn, ...]) -> None:
+        self.columns = columns
+        self.by_name = {c.name: c for c in columns}
+        self.by_measure: dict[str, dict[str, str]] = {}
+        for c in columns:
+            if c.measure is not None and c.product_id is not None:
+                self.by_measure.setdefault(c.measure, {})[c.product_id] = c.name
+
+
+_FOUND: dict[int, _Columns] = {}
+"""By the identity of the tuple of columns, which every chunk of a stream shares; each keeps its tuple alive."""
+_FOUND_MOST = 64
+
+
+def _columns(columns: tuple[FeatureColumn, ...]) -> _Columns:
+    found = _FOUND.get(id(columns))
+    if found is None:
+        if len(_FOUND) >= _FOUND_MOST:
+            _FOUND.clear()
+        found = _FOUND[id(columns)] = _Columns(columns)
+    return found
 
 
 def ids_as_text(ids: pa.Array | pa.ChunkedArray) -> list[str]:
