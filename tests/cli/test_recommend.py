@@ -34,8 +34,10 @@ def test_csv_and_json(world: Path, model: Path, nextoffer: Command, tmp_path: Pa
     )
     told = json.loads(ran.out)
     assert ran.code == 0
+    assert told.pop("seconds") > 0
     assert told == {
         "customers": CUSTOMERS,
+        "resumed": 0,
         "decisions": pyarrow.csv.read_csv(out).num_rows,
         "refusals": pyarrow.csv.read_csv(refusals).num_rows,
         "out": str(out),
@@ -85,7 +87,7 @@ def test_a_damaged_model_ends_with_3(world: Path, model: Path, nextoffer: Comman
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
-def test_a_run_that_dies_leaves_nothing(
+def test_a_run_that_dies_leaves_no_file_and_can_be_continued(
     world: Path, model: Path, nextoffer: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decide, seen = Engine.decide, []
@@ -99,5 +101,9 @@ def test_a_run_that_dies_leaves_nothing(
     monkeypatch.setattr(Engine, "decide", dies_at_the_third)
     with pytest.raises(OSError, match="no space left"):
         nextoffer("recommend", world, "--model", model, "--out", tmp_path / "offers.csv", "--chunk", 50)
-    assert len(seen) == 3
-    assert list(tmp_path.iterdir()) == []
+    assert not [path for path in tmp_path.iterdir() if not path.name.startswith(".")]
+    monkeypatch.undo()
+    ran = nextoffer("recommend", world, "--model", model, "--out", tmp_path / "offers.csv", "--chunk", 50, "--resume")
+    assert ran.code == 0
+    assert "Went on after" in ran.out
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["offers.csv", "offers.refusals.csv"]

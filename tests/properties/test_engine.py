@@ -142,7 +142,7 @@ def test_what_comes_later_would_matter_the_day_after(known: Known, tmp_path: Pat
     """The rows above are none that would be overlooked anyway."""
     bank = altered(known.folder, tmp_path / "bank", {table: LATER[table](known.folder)})
     later = AS_OF + 10 * DAY
-    before, after = (known.engine.batches(b, as_of=later) for b in (Bank.read(known.folder), bank))
+    before, after = (known.engine.stream(b, as_of=later) for b in (Bank.read(known.folder), bank))
     was, became = next(before), next(after)
     changed = [
         not was.features.data.equals(became.features.data),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from nextoffer.policy.file import Arbitration, Contact, Policy
 from nextoffer.run.batch import Files, Written, recommend_to_files, refusals_path, score_to_file
 from nextoffer.run.engine import Engine
 from nextoffer.tables.bank import Bank
-from tests.run.worlds import AS_OF, CUSTOMERS, PRODUCTS, equal
+from tests.run.worlds import AS_OF, CUSTOMERS, PRODUCTS, altered, equal, stored
 
 
 def files(folder: Path, ending: str = ".parquet") -> Files:
@@ -78,21 +79,90 @@ def test_scores_are_those_of_the_decisions(engine: Engine, bank: Bank, decided: 
     assert np.all((scores.column("propensity").to_numpy() > 0) & (scores.column("propensity").to_numpy() < 1))
 
 
-def test_a_run_that_dies_leaves_nothing(engine: Engine, bank: Bank, tmp_path: Path) -> None:
-    def stop(_: int) -> None:
-        raise KeyboardInterrupt("ctrl-c")
+class Stopped:
+    """Progress that stops a run when so many chunks are done."""
 
+    def __init__(self, after: int) -> None:
+        self.left = after
+
+    def __call__(self, _: int) -> None:
+        self.left -= 1
+        if not self.left:
+            raise KeyboardInterrupt("ctrl-c")
+
+
+def visible(folder: Path) -> list[str]:
+    return sorted(p.name for p in folder.iterdir() if not p.name.startswith("."))
+
+
+def test_scores_that_are_stopped_leave_nothing(engine: Engine, bank: Bank, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt, match="ctrl-c"):
-        recommend_to_files(engine, bank, files(tmp_path), chunk=7, progress=stop)
-    with pytest.raises(KeyboardInterrupt, match="ctrl-c"):
-        score_to_file(engine, bank, tmp_path / "scores.csv", chunk=7, progress=stop)
+        score_to_file(engine, bank, tmp_path / "scores.csv", chunk=7, progress=Stopped(1))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("ending", [".parquet", ".csv"])
+@pytest.mark.parametrize("stops", [[1], [3, 9, 30]])
+def test_a_run_that_was_stopped_goes_on_to_the_same_files(
+    engine: Engine, bank: Bank, tmp_path: Path, ending: str, stops: list[int]
+) -> None:
+    whole, out = files(tmp_path / "whole", ending), files(tmp_path / "out", ending)
+    expected = recommend_to_files(engine, bank, whole, chunk=7)
+    for after in stops:
+        with pytest.raises(KeyboardInterrupt, match="ctrl-c"):
+            recommend_to_files(engine, bank, out, chunk=7, resume=True, progress=Stopped(after))
+        assert visible(tmp_path / "out") == []
+    told: list[int] = []
+    found = recommend_to_files(engine, bank, out, chunk=7, resume=True, progress=told.append)
+    assert found == replace(expected, resumed=found.resumed)
+    assert max(stops) * 7 <= found.resumed < CUSTOMERS
+    assert sum(told) == CUSTOMERS
+    assert [p.name for p in (tmp_path / "out").iterdir()] == [p.name for p in (tmp_path / "whole").iterdir()]
+    for one, other in zip((whole.decisions, whole.refusals), (out.decisions, out.refusals), strict=True):
+        assert one.read_bytes() == other.read_bytes()
+
+
+def test_without_resume_a_run_begins_anew(engine: Engine, bank: Bank, tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt, match="ctrl-c"):
+        recommend_to_files(engine, bank, files(tmp_path), chunk=7, progress=Stopped(4))
+    assert recommend_to_files(engine, bank, files(tmp_path), chunk=7).resumed == 0
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_another_run_is_not_continued(engine: Engine, bank: Bank, tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt, match="ctrl-c"):
+        recommend_to_files(engine, bank, files(tmp_path), chunk=7, progress=Stopped(4))
+    other = engine.with_policy(Policy(arbitration=Arbitration(top_n=1)))
+    later = AS_OF.replace(month=12)
+    with pytest.raises(NextOfferError, match="cannot be continued: policy was") as refused:
+        recommend_to_files(other, bank, files(tmp_path), chunk=8, as_of=later, resume=True)
+    said = " ".join(refused.value.problems)
+    assert all(word in said for word in ("as_of was '2025-10-11' and is '2025-12-11'", "chunk was 7 and is 8"))
+    assert recommend_to_files(engine, bank, files(tmp_path), chunk=7, resume=True).resumed >= 28
+
+
+def test_a_bank_that_changed_is_not_continued(engine: Engine, world: Path, tmp_path: Path) -> None:
+    bank = altered(world, tmp_path / "bank", {})
+    with pytest.raises(KeyboardInterrupt, match="ctrl-c"):
+        recommend_to_files(engine, bank, files(tmp_path / "out"), chunk=7, progress=Stopped(2))
+    pq.write_table(stored(world, "holdings").slice(1), tmp_path / "bank" / "holdings.parquet")
+    with pytest.raises(NextOfferError, match="cannot be continued: bank was"):
+        recommend_to_files(engine, Bank.read(bank.path), files(tmp_path / "out"), chunk=7, resume=True)
+
+
+def test_two_runs_do_not_write_one_file(engine: Engine, bank: Bank, tmp_path: Path) -> None:
+    def second(_: int) -> None:
+        with pytest.raises(NextOfferError, match=r"another run is writing .*wait for its end"):
+            recommend_to_files(engine, bank, files(tmp_path), chunk=7)
+
+    assert recommend_to_files(engine, bank, files(tmp_path), chunk=100, progress=second).customers == CUSTOMERS
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_a_run_that_dies_leaves_the_files_of_yesterday(engine: Engine, bank: Bank, tmp_path: Path) -> None:
     out = files(tmp_path)
     recommend_to_files(engine, bank, out)
-    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     seen: list[int] = []
 
     def stop_later(count: int) -> None:
@@ -102,7 +172,7 @@ def test_a_run_that_dies_leaves_the_files_of_yesterday(engine: Engine, bank: Ban
 
     with pytest.raises(OSError, match="no space left"):
         recommend_to_files(engine, bank, out, chunk=7, progress=stop_later)
-    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+    assert {name: (tmp_path / name).read_bytes() for name in visible(tmp_path)} == before
 
 
 @pytest.mark.parametrize(("decisions", "refusals"), [("o.xlsx", "r.csv"), ("o.csv", "r.json"), ("o", "r.csv")])

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from nextoffer.errors import ModelError
 from nextoffer.features import discover
-from nextoffer.run.labels import ADOPTION_WINDOW, ADOPTION_WINDOWS, MAX_SNAPSHOTS, Labelled, labelled
+from nextoffer.run.labels import ADOPTION_WINDOW, ADOPTION_WINDOWS, MAX_SNAPSHOTS, Labelled, Sample, labelled
 from nextoffer.tables.bank import Bank
 from tests.features.banks import Rows, bank_of
 
@@ -165,14 +166,71 @@ def test_what_is_kept_does_not_depend_on_the_order_of_rows(tmp_path: Path) -> No
         assert np.array_equal(mine, theirs)
 
 
-def test_a_large_bank_is_sampled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    customers = pa.table({"customer_id": np.arange(1000)})
-    responses: Rows = [(1, "A", days(9), 1, None), (2, "B", days(9), 0, None)]
-    bank = bank_of(tmp_path, {"customers": customers, "products": GOODS, "holdings": [], "responses": responses})
-    monkeypatch.setattr("nextoffer.run.labels.MAX_CUSTOMERS", 300)
-    first, second = (labels_of(bank).training.snapshots[-1].customer_ids.to_pylist() for _ in range(2))
-    assert first == second
-    assert len(first) == pytest.approx(300, abs=75)
+def test_a_small_bank_is_learned_from_as_it_is(tmp_path: Path) -> None:
+    bank = toy(tmp_path, responses=[(1, "A", days(9), 1, None)])
+    assert Sample.of(bank, most=4, seed=7) == Sample(bank, 4, 4)
+
+
+PEOPLE_OF_A_LARGE_BANK = 4_000
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Bank:
+    """Every customer got two offers; every tenth said yes to the first, every fourth to the second."""
+    ids = np.arange(PEOPLE_OF_A_LARGE_BANK)
+    responses = pa.concat_tables(
+        pa.table(
+            {
+                "customer_id": ids,
+                "product_id": [product] * len(ids),
+                "offered_on": [day] * len(ids),
+                "label": (ids % every == 0).astype(np.int64),
+                "responded_on": pa.nulls(len(ids), pa.date32()),
+            }
+        )
+        for product, day, every in (("A", days(20), 10), ("B", days(9), 4))
+    )
+    tables = {
+        "customers": pa.table({"customer_id": ids}),
+        "products": GOODS,
+        "holdings": [(i, "C", None, None) for i in range(0, 4000, 5)],
+    }
+    return bank_of(tmp_path_factory.mktemp("large"), {**tables, "responses": responses})
+
+
+def rate(found: Labelled, product: int) -> float:
+    mine = found.training.cols == product
+    return float(np.average(found.training.labels[mine], weights=found.training.weights[mine]))
+
+
+def test_a_large_bank_is_sampled_by_customer_with_all_their_rows(large: Bank) -> None:
+    sample = Sample.of(large, most=800, seed=7)
+    assert sample.customers_in_bank == PEOPLE_OF_A_LARGE_BANK
+    assert sample.customers == pytest.approx(800, abs=5 * np.sqrt(800 * 0.8))
+    chosen = set(sample.bank.table("customers").column("customer_id").to_pylist())
+    assert len(chosen) == sample.customers
+    assert chosen == set(Sample.of(large, most=800, seed=7).bank.table("customers").column("customer_id").to_pylist())
+    for table in ("holdings", "responses"):
+        every = large.table(table)
+        kept = every.filter(pc.is_in(every.column("customer_id"), value_set=pa.array(sorted(chosen))))
+        order = [("customer_id", "ascending"), ("product_id", "ascending")]
+        assert sample.bank.table(table).sort_by(order).equals(kept.sort_by(order))
+    assert sample.bank.table("products").equals(large.table("products"))
+
+
+def test_rates_learned_from_samples_are_unbiased_after_weighting(large: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over many keys their mean is the bank's rate, although customers and refusals were both thinned out."""
+    monkeypatch.setattr("nextoffer.run.labels.NEGATIVES_AT_LEAST", 0.0)
+    monkeypatch.setattr("nextoffer.run.labels.NEGATIVES_PER_POSITIVE", 2.0)
+    rates = []
+    for seed in range(30):
+        sample = Sample.of(large, most=500, seed=seed)
+        found = labelled(sample.bank, discover(sample.bank, TODAY), TODAY, seed=seed)
+        assert 0.2 < found.refusals_share < 0.9
+        rates.append([rate(found, 0), rate(found, 1)])
+    error = np.std(rates, axis=0, ddof=1) / np.sqrt(len(rates))
+    assert np.all(error < 0.01)
+    assert np.all(np.abs(np.mean(rates, axis=0) - [0.1, 0.25]) < 3.5 * error)
 
 
 NOTHING: dict[str, dict[str, Rows]] = {

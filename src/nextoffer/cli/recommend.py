@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from time import perf_counter
 from typing import Annotated
 
 import typer
@@ -20,16 +21,23 @@ def recommend(
         Path | None, typer.Option(help="Refusals; beside the decisions if left out.", show_default=False)
     ] = None,
     policy: PolicyFile = None,
-    chunk: Annotated[int, typer.Option(min=1, help="Customers at a time; does not change the result.")] = 65_536,
+    chunk: Annotated[int, typer.Option(min=1, help="Customers at a time; does not change the decisions.")] = 65_536,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a run that was stopped; the files end up the same.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Decide for every customer: what to offer, in which order and why; and what not, and why not.
 
-    Example: nextoffer recommend my_bank --model model --as-of 2025-10-11 --out offers.parquet
+    Both files appear when they are whole. What is done is kept beside them until then, so that a run that was stopped,
+    even killed, need not begin anew: give the same command with --resume.
+
+    Example: nextoffer recommend my_bank --model model --as-of 2025-10-11 --out offers.parquet --resume
     """
     from nextoffer.policy.file import Policy
     from nextoffer.run.batch import Files, recommend_to_files, refusals_path
-    from nextoffer.run.engine import Engine, customer_count
+    from nextoffer.run.engine import Engine
+    from nextoffer.run.labels import customer_count
     from nextoffer.tables.bank import Bank
 
     engine = Engine.load(model)
@@ -38,11 +46,16 @@ def recommend(
     files = Files(out, refusals or refusals_path(out))
     day = as_of.date() if as_of else None
     with customers_bar("Deciding", customer_count(source)) as progress:
-        written = recommend_to_files(engine, source, files, as_of=day, chunk=chunk, progress=progress)
+        began = perf_counter()
+        written = recommend_to_files(engine, source, files, as_of=day, chunk=chunk, resume=resume, progress=progress)
+        seconds = perf_counter() - began
     if as_json:
-        typer.echo(
-            json.dumps(vars(written) | {"out": str(files.decisions), "refusals_out": str(files.refusals)}, indent=2)
-        )
+        told = {"seconds": round(seconds, 3), "out": str(files.decisions), "refusals_out": str(files.refusals)}
+        typer.echo(json.dumps(vars(written) | told, indent=2))
         return
+    if written.resumed:
+        typer.echo(f"Went on after {written.resumed:,} customers that an earlier run had done")
     typer.echo(f"{files.decisions}: {written.decisions:,} offers to {written.customers:,} customers")
     typer.echo(f"{files.refusals}: {written.refusals:,} pairs not offered, each with the rule that stopped it")
+    rate = (written.customers - written.resumed) / max(seconds, 1e-9)
+    typer.echo(f"{seconds:,.1f} seconds, {rate:,.0f} customers per second")

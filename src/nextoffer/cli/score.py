@@ -25,7 +25,8 @@ def score(
     """
     from nextoffer.policy.file import Policy
     from nextoffer.run.batch import score_to_file
-    from nextoffer.run.engine import Engine, customer_count
+    from nextoffer.run.engine import Engine
+    from nextoffer.run.labels import customer_count
     from nextoffer.tables.bank import Bank
 
     engine = Engine.load(model)

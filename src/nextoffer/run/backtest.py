@@ -21,14 +21,22 @@ from nextoffer.errors import BankError, ModelError, did_you_mean
 from nextoffer.evaluate.backtest import Backtest, backtest
 from nextoffer.evaluate.judge import Family, Settings
 from nextoffer.evaluate.pairs import Contender, Truth
-from nextoffer.features import FeatureSpec, build, discover
+from nextoffer.features import FeatureSpec, discover
 from nextoffer.models.baselines import BASELINES, Baseline
 from nextoffer.models.ranker import Ranker, sigmoid
 from nextoffer.policy.batch import Batch
 from nextoffer.policy.file import Policy
 from nextoffer.run.batch import eligible_scores
 from nextoffer.run.engine import Engine, ranker_named
-from nextoffer.run.labels import ADOPTION_WINDOW, OFFER_MADE, RESPONSES, labelled, sampled_customers
+from nextoffer.run.labels import (
+    ADOPTION_WINDOW,
+    OFFER_MADE,
+    RESPONSES,
+    Sample,
+    labelled,
+    learned_from,
+    sampled_customers,
+)
 from nextoffer.tables.bank import Bank
 from nextoffer.tables.flow import Indices, Scores
 
@@ -105,20 +113,21 @@ def evaluate(bank: Bank, policy: Policy, *, options: Options | None = None, step
     chosen = options or Options()
     split = chosen.split or time_split(bank)
     step(f"Features as of {split}")
-    spec = discover(bank, split)
+    sample = Sample.of(bank, seed=policy.seed)
+    spec = discover(sample.bank, split)
     _check_groups(spec, chosen.by)
-    learned = labelled(bank, spec, split, seed=policy.seed)
+    learned = labelled(sample.bank, spec, split, seed=policy.seed)
     names = (CHAMPION, CHALLENGER) if chosen.challenger else (CHAMPION,)
     step(f"Fitting {' and '.join(names)}")
     with ThreadPoolExecutor() as pool:  # both train in compiled code, which leaves the interpreter free
         fitted = pool.map(lambda name: ranker_named(name, policy.seed).fit(learned.training), names)
         rankers: dict[str, Ranker] = dict(zip(names, fitted, strict=True))
     rankers |= {name: Baseline(name, policy.seed).fit(learned.training) for name in BASELINES}
-    details = {"bank": bank.name, "labels": learned.source}
+    details = learned_from(sample, learned)
     engine = Engine.around(rankers[CHAMPION], spec, policy, learned.training, details=details)
     step("Scoring and judging")
     judged = sampled_customers(bank, MAX_CUSTOMERS, seed=policy.seed, purpose="judged")
-    batch = engine.batch(bank, build(spec, bank, split, customers=judged))
+    batch = engine.batch(engine.known(bank, judged, as_of=split), bank.table("products"))
     products = learned.training.products
     scores = {CHAMPION: batch.scores} | {
         n: r.score(batch.features, products) for n, r in rankers.items() if n != CHAMPION

@@ -2,27 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from threading import Thread
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
 
+from nextoffer import compiled
 from nextoffer.errors import NextOfferError
 from nextoffer.policy.batch import Batch
 from nextoffer.policy.ranking import OFFERED, ranked
 from nextoffer.policy.stages import RULES, stage_of
 from nextoffer.run.engine import CHUNK, Engine
+from nextoffer.run.journal import Journal, Part
+from nextoffer.run.labels import customer_count
 from nextoffer.tables.bank import Bank
+from nextoffer.tables.flow import Known
 from nextoffer.tables.write import TableWriter
 
 Progress = Callable[[int], None]
 """Called with the number of customers just done."""
 
+THREADS = 2
+"""Chunks of customers that are decided side by side."""
+
+COMPILE_FROM = 50_000
+"""Customers from which on compiling pays: what it saves is more than the second that loading the kernels takes."""
+
 _BEFORE_RANKING = ("consent", "eligibility")
+_Done = TypeVar("_Done")
 
 
 @dataclass(frozen=True)
@@ -35,11 +49,12 @@ class Files:
 
 @dataclass(frozen=True)
 class Written:
-    """What a batch wrote: customers seen, and rows of each file."""
+    """What a batch wrote: customers, rows of each file, and how many customers an earlier run had done already."""
 
     customers: int
     decisions: int
     refusals: int
+    resumed: int = 0
 
 
 def refusals_path(out: Path) -> Path:
@@ -47,37 +62,88 @@ def refusals_path(out: Path) -> Path:
     return out.with_name(f"{out.stem}.refusals{out.suffix}")
 
 
-def recommend_to_files(
+def recommend_to_files(  # noqa: PLR0913  what, from where, to where; and how to go about it
     engine: Engine,
     bank: Bank,
     out: Files,
     *,
     as_of: date | None = None,
     chunk: int = CHUNK,
+    resume: bool = False,
     progress: Progress = lambda _: None,
 ) -> Written:
     """Decide for every customer and write decisions and refusals; both files appear when both are whole.
 
+    What is done is kept beside the files until then (`nextoffer.run.journal`): a run that was stopped, even killed, is
+    continued with `resume` and ends in the same files, byte by byte.
+
     Raises
     ------
     NextOfferError
-        A file has another ending than ``.parquet`` and ``.csv``, both are the same, or there are no customers.
+        A file has another ending than ``.parquet`` and ``.csv``, both are the same, another run is writing them, the
+        run to be continued was about something else, or there are no customers.
     """
-    if out.decisions.resolve() == out.refusals.resolve():
-        raise NextOfferError(f"decisions and refusals cannot both go to {out.decisions}")
     day = as_of or engine.as_of
-    customers = 0
-    with ExitStack() as files:
-        first, second = (files.enter_context(TableWriter(path)) for path in (out.decisions, out.refusals))
-        for batch in engine.batches(bank, as_of=day, chunk=chunk):
-            decided = engine.decide(batch, day)
-            first.write(decided.decisions)
-            second.write(decided.refusals)
-            customers += batch.shape[0]
-            progress(batch.shape[0])
+    products = bank.table("products")
+    with Journal((out.refusals, out.decisions), _identity(engine, bank, day, chunk), resume=resume) as journal:
+        warm = _warming(bank)
+        customers, last = 0, None
+        for part in journal.done():
+            customers, last = customers + part.customers, part.last
+            progress(part.customers)
+        resumed = customers
+        warm()
+
+        def decided(known: Known) -> Part:
+            made = engine.decide(engine.batch(known, products))
+            ids = known.features.customer_ids
+            return Part((made.refusals, made.decisions), len(ids), ids[-1].as_py())
+
+        for part in _side_by_side(decided, engine.stream(bank, as_of=day, chunk=chunk, after=last)):
+            journal.add(part)
+            customers += part.customers
+            progress(part.customers)
         if not customers:
             raise NextOfferError("the bank has no customers to decide for")
-    return Written(customers, first.rows, second.rows)
+        refusals, decisions = journal.rows
+        journal.finish()
+    return Written(customers, decisions, refusals, resumed)
+
+
+def _identity(engine: Engine, bank: Bank, day: date, chunk: int) -> dict[str, object]:
+    """What must be the same for a run to be continued."""
+    return {
+        "model": engine.model_id,
+        "policy": engine.policy.policy_id,
+        "as_of": day.isoformat(),
+        "chunk": chunk,
+        "bank": bank.fingerprint(),
+    }
+
+
+def _warming(bank: Bank) -> Callable[[], None]:
+    """Begin to load the kernels where there is enough for them to do; return what waits for them."""
+    if customer_count(bank) < COMPILE_FROM:
+        return lambda: None
+    thread = Thread(target=compiled.warm_up, daemon=True)
+    thread.start()
+    return thread.join
+
+
+def _side_by_side(work: Callable[[Known], _Done], stream: Iterable[Known]) -> Iterator[_Done]:
+    """Yield the work done on each chunk, in order, a few chunks at a time."""
+    with ThreadPoolExecutor(THREADS) as pool:
+        waiting: deque[Future[_Done]] = deque()
+        try:
+            for known in stream:
+                waiting.append(pool.submit(work, known))
+                if len(waiting) > THREADS:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
 
 
 def score_to_file(
@@ -90,10 +156,16 @@ def score_to_file(
     progress: Progress = lambda _: None,
 ) -> int:
     """Write customer_id, product_id, score and propensity of every eligible pair; return the number of rows."""
+    _warming(bank)()
+    products = bank.table("products")
     with TableWriter(out) as file:
-        for batch in engine.batches(bank, as_of=as_of, chunk=chunk):
-            file.write(eligible_scores(engine, batch))
-            progress(batch.shape[0])
+
+        def scored(known: Known) -> tuple[pa.Table, int]:
+            return eligible_scores(engine, engine.batch(known, products)), len(known.features)
+
+        for table, customers in _side_by_side(scored, engine.stream(bank, as_of=as_of, chunk=chunk)):
+            file.write(table)
+            progress(customers)
         if not file.started:
             raise NextOfferError("the bank has no customers to score")
     return file.rows

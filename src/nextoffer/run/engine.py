@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from nextoffer.errors import ArtefactError, ModelError
-from nextoffer.features import FeatureSpec, build, discover, rule_facts, stream
+from nextoffer.features import FeatureSpec, discover, known, stream_known
 from nextoffer.keyed import Ids
 from nextoffer.models.challenger import LightGBMRanker
 from nextoffer.models.choice import ChoiceRanker
@@ -29,9 +29,9 @@ from nextoffer.policy.file import Policy
 from nextoffer.policy.stats import FeatureStats
 from nextoffer.run import artefact
 from nextoffer.run.explain import Explanation, explained
-from nextoffer.run.labels import labelled
+from nextoffer.run.labels import MAX_CUSTOMERS, Sample, labelled, learned_from
 from nextoffer.tables.bank import Bank
-from nextoffer.tables.flow import FeatureTable
+from nextoffer.tables.flow import Known
 
 CHUNK = 65_536
 RANKERS: Mapping[str, type[GlassboxRanker] | type[ChoiceRanker] | type[LightGBMRanker]] = {
@@ -83,8 +83,12 @@ class Engine:
         as_of: date,
         ranker: Ranker | None = None,
         spend_map: SpendMap | None = None,
+        most_customers: int = MAX_CUSTOMERS,
     ) -> Engine:
-        """Return an engine that learned from all the bank knew before `as_of`.
+        """Return an engine that learned from what the bank knew before `as_of`.
+
+        A bank with more than `most_customers` customers is learned from by a keyed sample of them, and where few offers
+        were accepted, of the others a keyed share is kept and weighted; `details` tells both.
 
         Raises
         ------
@@ -92,10 +96,11 @@ class Engine:
             There is nothing to learn from.
         """
         chosen = policy or Policy()
-        spec = discover(bank, as_of)
-        found = labelled(bank, spec, as_of, seed=chosen.seed, spend_map=spend_map)
+        sample = Sample.of(bank, most=most_customers, seed=chosen.seed)
+        spec = discover(sample.bank, as_of)
+        found = labelled(sample.bank, spec, as_of, seed=chosen.seed, spend_map=spend_map)
         fitted = (ranker or GlassboxRanker(seed=chosen.seed)).fit(found.training)
-        return cls.around(fitted, spec, chosen, found.training, details={"bank": bank.name, "labels": found.source})
+        return cls.around(fitted, spec, chosen, found.training, details=learned_from(sample, found))
 
     @classmethod
     def around(
@@ -139,30 +144,54 @@ class Engine:
         FeatureError
             A customer is unknown.
         """
-        day = as_of or self.as_of
-        if customers is None:
-            return _joined([self.decide(batch, day) for batch in self.batches(bank, as_of=day)])
-        features = build(self.spec, bank, day, customers=customers)
-        return self.decide(self.batch(bank, features), day)
-
-    def batches(self, bank: Bank, *, as_of: date | None = None, chunk: int = CHUNK) -> Iterator[Batch]:
-        """Yield all customers by rising id, scored, at most `chunk` at a time."""
-        for features in stream(self.spec, bank, as_of or self.as_of, chunk=chunk):
-            yield self.batch(bank, features)
-
-    def batch(self, bank: Bank, features: FeatureTable) -> Batch:
-        """Return customers with their scores and what the rules need to know of them."""
         products = bank.table("products")
-        facts = rule_facts(
+        if customers is None:
+            return _joined([self.decide(self.batch(k, products)) for k in self.stream(bank, as_of=as_of)])
+        return self.decide(self.batch(self.known(bank, customers, as_of=as_of), products))
+
+    def known(self, bank: Bank, customers: Ids, *, as_of: date | None = None) -> Known:
+        """Return what is known of these customers, in their order.
+
+        Raises
+        ------
+        FeatureError
+            A customer is unknown.
+        """
+        return known(
+            self.spec,
             bank,
-            features.as_of,
-            features.customer_ids,
-            products.column("product_id"),
+            as_of or self.as_of,
+            customers=customers,
+            products=bank.table("products").column("product_id"),
             contact_window_days=self.policy.contact.window_days,
         )
-        return Batch(self.ranker.score(features, Products.of(products)), facts, features, products)
 
-    def decide(self, batch: Batch, as_of: date) -> Decided:
+    def stream(
+        self, bank: Bank, *, as_of: date | None = None, chunk: int = CHUNK, after: int | str | None = None
+    ) -> Iterator[Known]:
+        """Yield what is known of all customers by rising id, at most `chunk` at a time.
+
+        Parameters
+        ----------
+        after
+            Begin after this customer, to go on where an earlier stream ended.
+        """
+        return stream_known(
+            self.spec,
+            bank,
+            as_of or self.as_of,
+            products=bank.table("products").column("product_id"),
+            contact_window_days=self.policy.contact.window_days,
+            chunk=chunk,
+            after=after,
+        )
+
+    def batch(self, known: Known, products: pa.Table) -> Batch:
+        """Return customers with their scores for the bank's products."""
+        scores = self.ranker.score(known.features, Products.of(products))
+        return Batch(scores, known.facts, known.features, products)
+
+    def decide(self, batch: Batch) -> Decided:
         """Return the decisions of one batch."""
         return decide(
             batch.scores,
@@ -171,7 +200,7 @@ class Engine:
             batch.products,
             policy=self.policy,
             catalogue=self.catalogue,
-            ids=DecisionIds(as_of, self.model_id, self.policy.seed),
+            ids=DecisionIds(batch.features.as_of, self.model_id, self.policy.seed),
         )
 
     def explain(
@@ -251,8 +280,3 @@ def _joined(parts: list[Decided]) -> Decided:
     if not parts:
         raise ModelError("the bank has no customers to decide for")
     return Decided(pa.concat_tables([p.decisions for p in parts]), pa.concat_tables([p.refusals for p in parts]))
-
-
-def customer_count(bank: Bank) -> int:
-    """Return how many customers the bank has, for progress bars."""
-    return int(bank.connect().sql("select count(*) from customers").fetchall()[0][0])

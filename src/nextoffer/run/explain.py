@@ -10,7 +10,6 @@ import numpy as np
 import pyarrow as pa
 
 from nextoffer.errors import FeatureError, did_you_mean
-from nextoffer.features import build
 from nextoffer.policy.batch import Batch, Pairs
 from nextoffer.policy.ranking import OFFERED, Ranking, ranked
 from nextoffer.policy.reasons import explain_low_rank, reasons_for
@@ -71,7 +70,7 @@ def explained(
         There is no such customer or product.
     """
     who = pa.array([_typed(customer, bank.id_type("customer_id"))])
-    batch = engine.batch(bank, build(engine.spec, bank, as_of or engine.as_of, customers=who))
+    batch = engine.batch(engine.known(bank, who, as_of=as_of), bank.table("products"))
     ranking = ranked(batch, engine.policy, engine.policy.seed)
     columns = range(batch.shape[1]) if product is None else [_column(batch, str(product))]
     found = [_one(engine, batch, ranking, col) for col in columns]

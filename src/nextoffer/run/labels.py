@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import Any
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,14 +22,16 @@ from nextoffer.models.products import Products
 from nextoffer.models.training import Training
 from nextoffer.tables.bank import Bank
 from nextoffer.tables.flow import FeatureTable, ids_as_text
+from nextoffer.tables.part import part_of
 
 MAX_SNAPSHOTS = 12
 """Customers are looked at on at most this many dates; an offer in between uses the latest before it."""
 MAX_CUSTOMERS = 200_000
-"""Customers that one fit looks at, a keyed sample where the bank has more."""
+"""Customers that one fit learns from, a keyed sample where the bank has more."""
 ADOPTION_WINDOW = timedelta(days=30)
 ADOPTION_WINDOWS = 6
 NEGATIVES_PER_POSITIVE = 20.0
+NEGATIVES_AT_LEAST = 200_000.0
 
 OFFER_MADE = "coalesce(lower(arm), '') <> 'control'"
 """Rows of a control arm are offers that were not made: they teach nothing of how offers are received."""
@@ -37,11 +41,42 @@ ADOPTIONS = "adoptions"
 
 
 @dataclass(frozen=True)
+class Sample:
+    """The part of a bank that is learned from: `bank` holds `customers` of its `customers_in_bank`, drawn by key."""
+
+    bank: Bank
+    customers: int
+    customers_in_bank: int
+
+    @classmethod
+    def of(cls, bank: Bank, *, most: int = MAX_CUSTOMERS, seed: int) -> Sample:
+        """Return the whole bank, or about `most` of its customers with all their rows.
+
+        Every customer has the same chance, whatever the others, so rates measured on the part are unbiased; every table
+        is read once, so a fit takes as long on ten million customers as on a few hundred thousand, but for that.
+        """
+        everybody = sampled_customers(bank, most, seed=seed, purpose="learn")
+        there = customer_count(bank)
+        return cls(bank if len(everybody) == there else part_of(bank, everybody), len(everybody), there)
+
+
+@dataclass(frozen=True)
 class Labelled:
-    """A training set and where its labels came from (``responses`` or ``adoptions``)."""
+    """A training set, and how it came about.
+
+    Attributes
+    ----------
+    training
+        The pairs.
+    source
+        Where labels came from, ``responses`` or ``adoptions``.
+    refusals_share
+        The share of the pairs not accepted that was kept, by key; each counts ``1 / refusals_share`` times.
+    """
 
     training: Training
     source: str
+    refusals_share: float
 
 
 @dataclass(frozen=True)
@@ -50,6 +85,7 @@ class _Labels:
 
     data: pa.Table
     source: str
+    share: float
 
 
 def labelled(bank: Bank, spec: FeatureSpec, as_of: date, *, seed: int, spend_map: SpendMap | None = None) -> Labelled:
@@ -74,8 +110,7 @@ def labelled(bank: Bank, spec: FeatureSpec, as_of: date, *, seed: int, spend_map
         customers = pc.unique(wanted).sort()
         snapshots.append(build(spec, bank, day, customers=customers))
         rows[mine] = pc.index_in(wanted, value_set=customers).to_numpy(zero_copy_only=False)
-    latest = sampled_customers(bank, MAX_CUSTOMERS, seed=seed, purpose="sample")
-    snapshots.append(build(spec, bank, as_of, customers=latest))
+    snapshots.append(build(spec, bank, as_of))
     products = Products.of(bank.table("products"))
     column = {p: j for j, p in enumerate(products.ids)}
     training = Training(
@@ -89,18 +124,20 @@ def labelled(bank: Bank, spec: FeatureSpec, as_of: date, *, seed: int, spend_map
         hash64(labels.data.column("customer_id")),
         spend_map,
     )
-    return Labelled(training, labels.source)
+    return Labelled(training, labels.source, labels.share)
 
 
 def _labels(bank: Bank, as_of: date, seed: int) -> _Labels:
     if bank.has("responses"):
         data = _responses(bank, as_of)
         if data.num_rows:
-            return _Labels(_thinned(data, seed), RESPONSES)
+            positives = float(pc.sum(data.column("label")).as_py())
+            share = _kept_share(positives, data.num_rows - positives)
+            return _Labels(_thinned(data, share, seed), RESPONSES, share)
     if bank.has("holdings") and "opened_on" in bank.columns("holdings"):
-        data = _adoptions(bank, as_of)
-        if pc.sum(data.column("label")).as_py():
-            return _Labels(_thinned(data, seed), ADOPTIONS)
+        found = _adoptions(bank, as_of, seed)
+        if found is not None:
+            return found
     raise ModelError(
         f"nothing to learn from before {as_of}: needed are rows in responses (offered_on before that day), or in "
         f"holdings with opened_on in the {ADOPTION_WINDOWS} months before it; tables present: {', '.join(bank.tables)}"
@@ -120,34 +157,49 @@ def _responses(bank: Bank, as_of: date) -> pa.Table:
     return bank.connect().sql(query, params={"day": as_of}).to_arrow_table()
 
 
-def _adoptions(bank: Bank, as_of: date) -> pa.Table:
-    """Every customer × product not held when a window began; 1 if opened within it."""
+def _adoptions(bank: Bank, as_of: date, seed: int) -> _Labels | None:
+    """Every customer × product not held when a window began, 1 if opened within it; None where nothing was opened."""
     con = bank.connect()
     first = con.sql("select min(opened_on) from holdings").fetchall()[0][0]
     starts = [as_of - ADOPTION_WINDOW * k for k in range(ADOPTION_WINDOWS, 0, -1)]
-    known = [s for s in starts if first is not None and s >= first] or starts[-1:]
-    closed = "and (closed_on is null or closed_on >= w.day)" if "closed_on" in bank.columns("holdings") else ""
-    window = " union all ".join(f"select date '{s}' as day" for s in known)
+    days = [s for s in starts if first is not None and s >= first] or starts[-1:]
+    totals = [_adopted(bank, day, "count(*), sum(label)", "").fetchall()[0] for day in days]
+    pairs, positives = (sum(float(t[i] or 0) for t in totals) for i in (0, 1))
+    if not positives:
+        return None
+    share = _kept_share(positives, pairs - positives)
+    ordered = "order by day, customer_id, product_id"
+    windows = (_adopted(bank, day, "*", ordered).to_arrow_table() for day in days)  # one at a time: they are large
+    return _Labels(pa.concat_tables([_thinned(w, share, seed) for w in windows]), ADOPTIONS, share)
+
+
+def _adopted(bank: Bank, day: date, columns: str, ordered: str) -> duckdb.DuckDBPyRelation:
+    """The pairs of one window: customer_id, product_id, day, label."""
+    still = "and (closed_on is null or closed_on >= $day)" if "closed_on" in bank.columns("holdings") else ""
     query = f"""
-        select c.customer_id, p.product_id, w.day,
-               cast(coalesce(bool_or(h.opened_on >= w.day and h.opened_on < w.day + {ADOPTION_WINDOW.days}), false) as
-               double) as label
-        from customers c cross join products p cross join ({window}) w
-        left join holdings h on h.customer_id = c.customer_id and h.product_id = p.product_id
-        group by c.customer_id, p.product_id, w.day
-        having not coalesce(bool_or((h.customer_id is not null) and (h.opened_on is null or h.opened_on < w.day)
-        {closed}), false) order by w.day, c.customer_id, p.product_id
+        with known as (
+            select customer_id, product_id,
+                   bool_or(opened_on >= $day and opened_on < $day + {ADOPTION_WINDOW.days}) as taken_up,
+                   bool_or((opened_on is null or opened_on < $day) {still}) as had
+            from holdings group by customer_id, product_id
+        ), pairs as (
+            select c.customer_id, p.product_id, $day as day, cast(coalesce(h.taken_up, false) as double) as label
+            from customers c cross join products p
+            left join known h on h.customer_id = c.customer_id and h.product_id = p.product_id
+            where not coalesce(h.had, false)
+        ) select {columns} from pairs {ordered}
     """
-    return con.sql(query).to_arrow_table()
+    return bank.connect().sql(query, params={"day": day})
 
 
-def _thinned(data: pa.Table, seed: int) -> pa.Table:
+def _kept_share(positives: float, negatives: float) -> float:
+    """The share of the refusals that is enough to learn from."""
+    return min(1.0, max(NEGATIVES_PER_POSITIVE * positives, NEGATIVES_AT_LEAST) / max(negatives, 1.0))
+
+
+def _thinned(data: pa.Table, share: float, seed: int) -> pa.Table:
     """Keep every acceptance and a keyed share of the refusals, weighted so that totals stay unbiased."""
     labels = data.column("label").to_numpy()
-    positives = float(labels.sum())
-    negatives = len(labels) - positives
-    wanted = max(NEGATIVES_PER_POSITIVE * positives, 200_000.0)
-    share = min(1.0, wanted / max(negatives, 1.0))
     if share >= 1.0:
         return data.append_column("weight", pa.array(np.ones(len(labels))))
     customers, products = hash64(data.column("customer_id")), hash64(data.column("product_id"))
@@ -157,6 +209,17 @@ def _thinned(data: pa.Table, seed: int) -> pa.Table:
     keep = (labels > 0) | (uniform(seed, "thin", key.view(np.int64)) < share)
     weights = np.where(labels > 0, 1.0, 1.0 / share)
     return data.append_column("weight", pa.array(weights)).filter(pa.array(keep))
+
+
+def learned_from(sample: Sample, found: Labelled) -> dict[str, Any]:
+    """Return what was learned from, in plain values."""
+    return {
+        "bank": sample.bank.name,
+        "labels": found.source,
+        "customers": sample.customers,
+        "customers_in_bank": sample.customers_in_bank,
+        "refusals_share": round(found.refusals_share, 6),
+    }
 
 
 def _snapshot_dates(days: list[date]) -> list[date]:
@@ -173,3 +236,8 @@ def sampled_customers(bank: Bank, most: int, *, seed: int, purpose: str) -> pa.A
     if len(ids) <= most:
         return ids
     return ids.filter(pa.array(uniform(seed, purpose, ids) < most / len(ids)))
+
+
+def customer_count(bank: Bank) -> int:
+    """Return how many customers the bank has."""
+    return int(bank.connect().sql("select count(*) from customers").fetchall()[0][0])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 
 import duckdb
@@ -99,6 +100,19 @@ class Bank:
         a ``cursor()`` of it: DuckDB refuses a second query while a result is open.
         """
         return self._connection
+
+    def fingerprint(self) -> str:
+        """Return 12 hexadecimal digits that change when a table's files do: their names, sizes and times of change.
+
+        Tables that come from a query or another database are taken to stay as they are.
+        """
+        told = [
+            (table, file.name, found.st_size, found.st_mtime_ns)
+            for table, layout in self.layouts.items()
+            for file in layout.source.files
+            for found in [file.stat()]
+        ]
+        return sha256(repr(told).encode()).hexdigest()[:12]
 
     def columns(self, table: str) -> dict[str, Kind]:
         """Return the columns of a table's view, each as id, number, text, flag or date."""

@@ -30,12 +30,15 @@ class Source:
         Where it lies, for people: a file's or folder's name, or ``query``.
     keeping_rejects
         For CSV, `sql` in a form that makes DuckDB remember the lines it skips; None for others.
+    files
+        The files it is made of; none for a query.
     """
 
     table: str
     sql: str
     origin: str
     keeping_rejects: str | None = None
+    files: tuple[Path, ...] = ()
 
     @property
     def is_text(self) -> bool:
@@ -105,11 +108,12 @@ def _read(table: str, place: Path, said: TableConfig) -> Source | Problem:
 
 def _parquet(table: str, files: list[Path], origin: str, _said: TableConfig) -> Source:
     listed = ", ".join(literal(str(f)) for f in files)
-    return Source(table, f"read_parquet([{listed}]{', union_by_name = true' if len(files) > 1 else ''})", origin)
+    sql = f"read_parquet([{listed}]{', union_by_name = true' if len(files) > 1 else ''})"
+    return Source(table, sql, origin, files=tuple(files))
 
 
 def _csv(table: str, files: list[Path], origin: str, said: TableConfig) -> Source:
-    return Source(table, csv_sql(files, said), origin, csv_sql(files, said, KEEP_REJECTS))
+    return Source(table, csv_sql(files, said), origin, csv_sql(files, said, KEEP_REJECTS), tuple(files))
 
 
 _READERS: dict[str, Callable[[str, list[Path], str, TableConfig], Source]] = {"parquet": _parquet, "csv": _csv}
