@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute
 import pyarrow.csv
 import pyarrow.parquet
 import pytest
@@ -40,6 +41,52 @@ def test_csv_joins_lists_and_keeps_ids(tmp_path: Path) -> None:
         '"8","",,false',
         ",,1.5,",
     ]
+
+
+def encoded(table: pa.Table) -> pa.Table:
+    """Return the table with Arrow dictionaries for its texts, also within lists."""
+    lists = table.column("reasons").combine_chunks()
+    texts = lists.flatten().dictionary_encode()
+    sizes = pa.compute.list_value_length(lists).fill_null(0).to_pylist()
+    offsets = [None if not lists[i].is_valid else sum(sizes[:i]) for i in range(len(sizes))] + [sum(sizes)]
+    reasons = pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), texts)
+    table = table.set_column(1, "reasons", reasons)
+    return table.set_column(0, "customer_id", table.column("customer_id").dictionary_encode())
+
+
+def test_arrow_dictionaries_do_not_show_in_a_file(tmp_path: Path) -> None:
+    table = encoded(TABLE)
+    assert table.schema != TABLE.schema
+    for path in (tmp_path / "out.parquet", tmp_path / "out.csv"):
+        with TableWriter(path) as file:
+            file.write(table)
+            file.write(table.slice(1))  # its dictionaries are another column's
+    read = pa.parquet.read_table(tmp_path / "out.parquet")
+    assert read.schema == TABLE.schema
+    assert read.equals(pa.concat_tables([TABLE, TABLE.slice(1)]))
+    write_table(pa.concat_tables([TABLE, TABLE.slice(1)]), tmp_path / "plain.csv")
+    assert (tmp_path / "out.csv").read_text() == (tmp_path / "plain.csv").read_text()
+
+
+def test_a_dictionary_that_names_a_text_twice_is_read_back_right(tmp_path: Path) -> None:
+    table = pa.table({"a": pa.DictionaryArray.from_arrays(pa.array([0, 1, 2, None]), pa.array(["x", "y", "x"]))})
+    write_table(table, tmp_path / "out.parquet")
+    assert pa.parquet.read_table(tmp_path / "out.parquet").column("a").to_pylist() == ["x", "y", "x", None]
+
+
+def test_the_same_pieces_give_the_same_bytes(tmp_path: Path) -> None:
+    for name in ("a.parquet", "b.parquet"):
+        with TableWriter(tmp_path / name) as file:
+            for start in range(3):
+                file.write(encoded(TABLE).slice(start, 1))
+    assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
+
+
+def test_only_what_repeats_gets_a_dictionary(tmp_path: Path) -> None:
+    table = pa.table({"score": [i / 7 for i in range(5000)], "rank": [i % 5 for i in range(5000)]})
+    write_table(table, tmp_path / "out.parquet")
+    group = pa.parquet.ParquetFile(tmp_path / "out.parquet").metadata.row_group(0)
+    assert ["RLE_DICTIONARY" in group.column(i).encodings for i in (0, 1)] == [False, True]
 
 
 def test_small_batches_become_large_row_groups(tmp_path: Path) -> None:
