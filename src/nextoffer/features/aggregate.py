@@ -21,20 +21,28 @@ _FUNCTIONS: Mapping[str, type[exp.AggFunc]] = {"sum": exp.Sum, "min": exp.Min, "
 
 
 def places(aggregates: Iterable[Aggregate]) -> dict[Aggregate, str]:
-    """Return the column of `grouped` that each aggregate over one kind of rows stands in."""
-    return {a: f"a{i}" for i, a in enumerate(aggregates)}
+    """Return the column that each aggregate over one kind of rows stands in; no two kinds share a name."""
+    return {a: f"{a.rows}_{i}" for i, a in enumerate(aggregates)}
 
 
 def grouped(plan: Plan, source: Source, *, subset: bool) -> exp.Select:
     """Return ``customer_id``, the aggregates over one kind of rows (see `places`), and the keys and ranks of `Top`."""
-    spec, aggregates = plan.spec, plan.aggregates[source]
+    aggregates = plan.aggregates[source]
     scope = plan.scope(source, subset=subset)
     query = _numbers(aggregates, _flagged(aggregates, scope), always_one(scope))
     query = exp.select(column("customer_id")).from_(query.subquery("v")).group_by(column("customer_id"))
-    query = query.select(*(_FUNCTIONS[a.function](this=column(f"v{i}")).as_(f"a{i}") for i, a in enumerate(aggregates)))
-    for counts, name in top_names(spec).items():
+    names = places(aggregates).values()
+    made = (_FUNCTIONS[a.function](this=column(f"v{i}")) for i, a in enumerate(aggregates))
+    query = query.select(*(value.as_(name) for value, name in zip(made, names, strict=True)))
+    return ranked(plan, source, query)
+
+
+def ranked(plan: Plan, source: Source, query: exp.Select) -> exp.Select:
+    """Return the aggregates over one kind of rows with the keys and ranks of `Top` beside them."""
+    where = places(plan.aggregates[source])
+    for counts, name in top_names(plan.spec).items():
         if counts[0].rows == source:
-            query = _with_ranks(query, {c: places(aggregates)[c] for c in counts}, name, _ranks(spec, counts))
+            query = _with_ranks(query, {c: where[c] for c in counts}, name, _ranks(plan.spec, counts))
     return query
 
 

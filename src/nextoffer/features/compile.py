@@ -7,11 +7,12 @@ each product is held now, the contacts within the window and, where consents are
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 
 from sqlglot import exp
 
+from nextoffer.errors import FeatureError
 from nextoffer.features.aggregate import grouped, places, top_category, top_names
 from nextoffer.features.plan import MARKETING, PROFILING, Facts, Plan, last_words
 from nextoffer.features.rows import MONEY, MONEY_PARTS, WANTED_TABLE, WHO
@@ -74,12 +75,31 @@ def plan_query(plan: Plan, *, subset: bool = False) -> exp.Select:
     return query.select(*selected(plan), copy=False)
 
 
-def selected(plan: Plan) -> Iterator[Tree]:
-    """Yield what a plan's query selects after ``customer_id``: the features by name, then the facts."""
+def formula(feature: Feature) -> Tree:
+    """Return the value of a feature that is not made of aggregates."""
+    match feature.formula:
+        case Attribute(table, name):
+            value = column(name, WHO if table == "customers" else table)
+            return exp.cast(value, "double") if feature.column.kind == "number" else value
+        case DaysSince(name):
+            return when(column(name, WHO) < the_day(), exp.cast(days_ago(column(name, WHO)), "double"))
+    raise FeatureError(f"{feature.column.name} is made of aggregates")
+
+
+def selected(plan: Plan, made: Callable[[Feature], Tree | None] = lambda _: None) -> Iterator[Tree]:
+    """Yield what a plan's query selects after ``customer_id``: the features by name, then the facts.
+
+    Parameters
+    ----------
+    plan
+        What is asked.
+    made
+        Where a feature is found that is made already; None for one that is to be made.
+    """
     values = _Values(plan)
     allowed = values.allows(PROFILING) if plan.profiling else None
     for feature in plan.spec.features:
-        value = values.of(feature)
+        value = made(feature) or values.of(feature)
         gated = when(allowed, value) if feature.column.purpose == "profiling" else value
         yield exp.alias_(gated, feature.column.name, quoted=True)
     if plan.facts is not None:
@@ -137,11 +157,8 @@ class _Values:
                 return ratio if times == 1 else ratio * exp.convert(times)
             case Top(rank, counts):
                 return top_category(counts, self.tops[counts], rank)
-            case Attribute(table, name):
-                value = column(name, WHO if table == "customers" else table)
-                return exp.cast(value, "double") if feature.column.kind == "number" else value
-            case DaysSince(name):
-                return when(column(name, WHO) < the_day(), exp.cast(days_ago(column(name, WHO)), "double"))
+            case _:
+                return formula(feature)
 
     def number(self, aggregate: Aggregate) -> Tree:
         """An aggregate as a double, in currency units if it is money; a sum over nothing is 0."""

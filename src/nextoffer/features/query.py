@@ -10,6 +10,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from nextoffer import compiled
 from nextoffer.errors import FeatureError
 from nextoffer.features import mcc
 from nextoffer.features.compile import plan_sql, profiling_sql
@@ -18,6 +19,7 @@ from nextoffer.features.fit import check
 from nextoffer.features.ids import one_array
 from nextoffer.features.plan import Plan
 from nextoffer.features.rows import MCC_TABLE, WANTED_TABLE
+from nextoffer.features.slab import Slabs
 from nextoffer.features.wide import wide_schema
 from nextoffer.tables.bank import Bank
 
@@ -50,11 +52,23 @@ class Query:
         FeatureError
             A customer is not in the bank.
         """
+        if compiled.ready():
+            return self._by_slabs(ids)
         found = self.found(pc.unique(ids) if subset else None)
         places = pc.index_in(ids, one_array(found.column(0)))
         if places.null_count:
             raise FeatureError(_strangers(ids.filter(places.is_null())))
         return found.take(places)
+
+    def _by_slabs(self, ids: pa.Array) -> pa.Table:
+        asked = pc.unique(ids).sort()
+        slabs = Slabs(self.plan, self.bank, self.con, self.as_of)
+        found = pa.concat_tables([slabs.rows(asked.slice(at, SLAB)) for at in range(0, max(1,len(asked)), SLAB)])
+        found = found.rename_columns(self.schema.names).cast(self.schema)
+        places = pc.index_in(ids, one_array(found.column(0)))
+        if places.null_count:
+            raise FeatureError(_strangers(ids.filter(places.is_null())))
+        return found if ids.equals(asked) else found.take(places)
 
     def found(self, ids: pa.Array | None) -> pa.Table:
         """The rows of those of `ids` (None: of all customers) that the bank knows, in no order."""

@@ -61,12 +61,25 @@ class Scope:
         Only the customers of ``nextoffer_wanted``.
     there
         The bank's columns, by table, that facts for the rules are made of; also those that features may not read.
+    placed
+        Rows carry the customer's ``place`` in ``who`` rather than the id, and only rows of those customers are there.
     """
 
     reads: Readable
     used: frozenset[str]
     subset: bool = False
     there: Readable = field(default_factory=dict)
+    placed: bool = False
+
+    @property
+    def key(self) -> str:
+        """The column that tells whose row it is."""
+        return "place" if self.placed else "customer_id"
+
+    @property
+    def at_hand(self) -> bool:
+        """Whether rows are kept to the customers of ``who``."""
+        return self.subset or self.placed
 
 
 def transactions(scope: Scope) -> exp.Select:
@@ -77,7 +90,7 @@ def transactions(scope: Scope) -> exp.Select:
     received, where ``direction`` tells the two apart, ``credit`` (else 0) and ``salary`` (near salary day, else null).
     """
     read = (
-        exp.select(column("customer_id", "t"), days_ago(column("date", "t")).as_("days_ago"), _money().as_("money"))
+        exp.select(_key(scope), days_ago(column("date", "t")).as_("days_ago"), _money().as_("money"))
         .from_(relation("transactions", "t"))
         .where(column("date", "t") < the_day())
     )
@@ -128,7 +141,7 @@ def _with_category(read: exp.Select, scope: Scope) -> exp.Select:
 def _with_salary_day(read: exp.Select, scope: Scope) -> exp.Select:
     """Add ``day`` of the month and the customer's ``salary_day``, and keep to the customers at hand."""
     salary = bool({"near_salary_day", "salary_day_known", "salary"} & scope.used)
-    if salary or scope.subset:
+    if salary or scope.at_hand:
         read = read.join(relation(WHO, "w"), on=column("customer_id", "w").eq(column("customer_id", "t")))
     if not salary:
         return read
@@ -169,7 +182,7 @@ def _transaction_columns(read: exp.Select, scope: Scope, spent: Tree | None) -> 
     if spent is not None:
         columns["credit"] = exp.case().when(spent, double(0)).else_(column("money"))
         columns["salary"] = when(both(spent.not_(), _near_salary_day()), column("money"))
-    return _select(columns, scope).from_(read.subquery("read"))
+    return _select(columns, scope, column(scope.key)).from_(read.subquery("read"))
 
 
 def holdings(scope: Scope) -> exp.Select:
@@ -193,7 +206,7 @@ def holdings(scope: Scope) -> exp.Select:
         "closed_ago": when(both(seen, gone), days_ago(closed_on)) if closed else exp.null(),
         "held_now": _held_now(scope),
     }
-    rows = _of_customers(_select(columns, scope, "t"), "holdings", scope)
+    rows = _of_customers(_select(columns, scope, _key(scope)), "holdings", scope)
     if not opened:
         return rows
     return rows.where(before if seen is None else exp.or_(is_null(opened_on), opened_on <= the_day()))
@@ -233,7 +246,7 @@ def responses(scope: Scope) -> exp.Select:
         "accepted_ago": when(accepted, days_ago(accepted_on)),
         "contacted": _one_where(arm),
     }
-    rows = _of_customers(_select(columns, scope, "t"), "responses", scope).where(column("offered_on", "t") < the_day())
+    rows = _of_customers(_select(columns, scope, _key(scope)), "responses", scope).where(column("offered_on", "t") < the_day())
     return rows.where(offer_made(column("arm", "t"))) if covers(scope.reads, "responses", "arm") else rows
 
 
@@ -258,18 +271,21 @@ def consents(scope: Scope) -> exp.Select:
         "granted_ago": when(granted, ago),
         "refused_ago": when(exp.not_(granted), ago),
     }
-    rows = _of_customers(_select(columns, scope, "t"), "consents", scope)
+    rows = _of_customers(_select(columns, scope, _key(scope)), "consents", scope)
     return rows.where(column("recorded_on", "t") <= the_day())
 
 
-def _select(columns: Mapping[str, Tree], scope: Scope, table: str | None = None) -> exp.Select:
-    wanted = [value.as_(name) for name, value in columns.items() if name in scope.used]
-    return exp.select(column("customer_id", table), *wanted)
+def _key(scope: Scope) -> Tree:
+    return column(scope.key, "w" if scope.placed else "t")
+
+
+def _select(columns: Mapping[str, Tree], scope: Scope, key: Tree) -> exp.Select:
+    return exp.select(key, *(value.as_(name) for name, value in columns.items() if name in scope.used))
 
 
 def _of_customers(rows: exp.Select, table: str, scope: Scope) -> exp.Select:
     rows = rows.from_(relation(table, "t"))
-    if not scope.subset:
+    if not scope.at_hand:
         return rows
     return rows.join(relation(WHO, "w"), on=column("customer_id", "w").eq(column("customer_id", "t")))
 
