@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from nextoffer.policy.decide import Decided
-from nextoffer.run.engine import Engine
+from nextoffer.run.engine import Desk, Engine
 from nextoffer.tables.bank import Bank
 from tests.cli.conftest import Command
 from tests.run.worlds import AS_OF, CUSTOMERS, equal
@@ -90,7 +90,7 @@ def test_a_damaged_model_ends_with_3(world: Path, model: Path, nextoffer: Comman
 def test_a_run_that_dies_leaves_no_file_and_can_be_continued(
     world: Path, model: Path, nextoffer: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    decide, seen = Engine.decide, []
+    decide, seen = Desk.decide, []
 
     def dies_at_the_third(*arguments: object) -> object:
         seen.append(arguments)
@@ -98,7 +98,7 @@ def test_a_run_that_dies_leaves_no_file_and_can_be_continued(
             raise OSError("no space left")
         return decide(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Engine, "decide", dies_at_the_third)
+    monkeypatch.setattr(Desk, "decide", dies_at_the_third)
     with pytest.raises(OSError, match="no space left"):
         nextoffer("recommend", world, "--model", model, "--out", tmp_path / "offers.csv", "--chunk", 50)
     assert not [path for path in tmp_path.iterdir() if not path.name.startswith(".")]

@@ -49,8 +49,8 @@ def test_one_by_one_is_the_same_as_all_at_once(engine: Engine, bank: Bank, decid
 
 @pytest.mark.parametrize("chunk", [50, CUSTOMERS - 1, 1000])
 def test_any_chunk_gives_the_same(engine: Engine, bank: Bank, decided: Decided, chunk: int) -> None:
-    products = bank.table("products")
-    parts = [engine.decide(engine.batch(known, products)) for known in engine.stream(bank, chunk=chunk)]
+    desk = engine.desk(bank.table("products"))
+    parts = [desk.decide(known).plain() for known in engine.stream(bank, chunk=chunk)]
     tables = zip(*((part.decisions, part.refusals) for part in parts), strict=True)
     assert len(parts) == -(-CUSTOMERS // chunk)
     assert equal(Decided(*(pa.concat_tables(some) for some in tables)), decided)
@@ -126,7 +126,9 @@ def test_a_product_new_since_the_fit_borrows_from_its_type(
     grown = altered(world, tmp_path / "bank", {"products": products})
     decided = engine.recommend(grown)
     assert len(set(pairs_of(decided))) == len(pairs_of(decided)) == CUSTOMERS * (PRODUCTS + 2)
-    before, after = (engine.batch(next(engine.stream(b)), b.table("products")).scores.log_odds for b in (bank, grown))
+    before, after = (
+        engine.desk(b.table("products")).batch(next(engine.stream(b))).scores.log_odds for b in (bank, grown)
+    )
     assert np.array_equal(before, after[:, :PRODUCTS])
     assert np.isfinite(after).all()
     alike = np.flatnonzero([t == kind for t in known.column("product_type").to_pylist()])

@@ -41,7 +41,7 @@ def test_offers_come_by_rank_then_the_others_by_propensity(engine: Engine, bank:
 
 
 def test_contributions_are_against_the_average_customer(engine: Engine, bank: Bank) -> None:
-    batch = engine.batch(next(engine.stream(bank)), bank.table("products"))
+    batch = engine.desk(bank.table("products")).batch(next(engine.stream(bank)))
     average = batch.scores.intercept + batch.scores.average.sum(axis=1)
     for explanation in explained(engine, bank, CUSTOMER):
         log_odds = float(average[explanation.product_id]) + sum(v for _, v in explanation.contributions)

@@ -84,7 +84,7 @@ def recommend_to_files(  # noqa: PLR0913  what, from where, to where; and how to
         run to be continued was about something else, or there are no customers.
     """
     day = as_of or engine.as_of
-    products = bank.table("products")
+    desk = engine.desk(bank.table("products"), day)
     with Journal((out.refusals, out.decisions), _identity(engine, bank, day, chunk), resume=resume) as journal:
         warm = _warming(bank)
         customers, last = 0, None
@@ -95,7 +95,7 @@ def recommend_to_files(  # noqa: PLR0913  what, from where, to where; and how to
         warm()
 
         def decided(known: Known) -> Part:
-            made = engine.decide(engine.batch(known, products))
+            made = desk.decide(known)
             ids = known.features.customer_ids
             return Part((made.refusals, made.decisions), len(ids), ids[-1].as_py())
 
@@ -157,11 +157,11 @@ def score_to_file(
 ) -> int:
     """Write customer_id, product_id, score and propensity of every eligible pair; return the number of rows."""
     _warming(bank)()
-    products = bank.table("products")
+    desk = engine.desk(bank.table("products"), as_of)
     with TableWriter(out) as file:
 
         def scored(known: Known) -> tuple[pa.Table, int]:
-            return eligible_scores(engine, engine.batch(known, products)), len(known.features)
+            return eligible_scores(engine, desk.batch(known)), len(known.features)
 
         for table, customers in _side_by_side(scored, engine.stream(bank, as_of=as_of, chunk=chunk)):
             file.write(table)

@@ -83,7 +83,7 @@ def case_study(
     clock.start("Playing an A/B test")
     test = ab_test(evaluation, pq.read_table(folder / "bank" / "truth.parquet"), seed)
     clock.start("Recommending to every customer, with reasons")
-    decided = evaluation.engine.decide(evaluation.batch)
+    decided = evaluation.engine.desk(evaluation.batch.products, AS_OF).decider.of(evaluation.batch).plain()
     clock.start("Writing artefacts and report")
     evaluation.engine.save(folder / "model")
     write_artefacts(folder, bank, evaluation, decided)

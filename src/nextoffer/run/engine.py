@@ -24,7 +24,7 @@ from nextoffer.models.ranker import Ranker
 from nextoffer.models.training import Training
 from nextoffer.policy.batch import Batch
 from nextoffer.policy.catalogue import Catalogue
-from nextoffer.policy.decide import Decided, DecisionIds, decide
+from nextoffer.policy.decide import Decided, Decider, DecisionIds
 from nextoffer.policy.file import Policy
 from nextoffer.policy.stats import FeatureStats
 from nextoffer.run import artefact
@@ -144,10 +144,10 @@ class Engine:
         FeatureError
             A customer is unknown.
         """
-        products = bank.table("products")
+        desk = self.desk(bank.table("products"), as_of)
         if customers is None:
-            return _joined([self.decide(self.batch(k, products)) for k in self.stream(bank, as_of=as_of)])
-        return self.decide(self.batch(self.known(bank, customers, as_of=as_of), products))
+            return _joined([desk.decide(known).plain() for known in self.stream(bank, as_of=as_of)])
+        return desk.decide(self.known(bank, customers, as_of=as_of)).plain()
 
     def known(self, bank: Bank, customers: Ids, *, as_of: date | None = None) -> Known:
         """Return what is known of these customers, in their order.
@@ -186,22 +186,22 @@ class Engine:
             after=after,
         )
 
-    def batch(self, known: Known, products: pa.Table) -> Batch:
-        """Return customers with their scores for the bank's products."""
-        scores = self.ranker.score(known.features, Products.of(products))
-        return Batch(scores, known.facts, known.features, products)
+    def desk(self, products: pa.Table, as_of: date | None = None) -> Desk:
+        """Return the engine made ready to decide about these products on this day; the fit's by default."""
+        day = as_of or self.as_of
+        for known, desk in self._desks:
+            if known is products and desk.as_of == day:
+                return desk
+        ids = DecisionIds(day, self.model_id, self.policy.seed)
+        decider = Decider(products, policy=self.policy, catalogue=self.catalogue, ids=ids)
+        made = Desk(self.ranker, Products.of(products), decider, day)
+        self._desks[:] = [(products, made)]
+        return made
 
-    def decide(self, batch: Batch) -> Decided:
-        """Return the decisions of one batch."""
-        return decide(
-            batch.scores,
-            batch.facts,
-            batch.features,
-            batch.products,
-            policy=self.policy,
-            catalogue=self.catalogue,
-            ids=DecisionIds(batch.features.as_of, self.model_id, self.policy.seed),
-        )
+    @cached_property
+    def _desks(self) -> list[tuple[pa.Table, Desk]]:
+        """The desk last asked for, so that customer after customer is answered at the same one."""
+        return []
 
     def explain(
         self, bank: Bank, customer: int | str, *, product: int | str | None = None, as_of: date | None = None
@@ -267,6 +267,30 @@ class Engine:
         (folder / "features.json").write_text(self.spec.to_json(), encoding="utf-8")
         (folder / "stats.json").write_text(self.stats.to_json(), encoding="utf-8")
         self.ranker.save(folder)
+
+
+@dataclass(frozen=True)
+class Desk:
+    """An engine with the products of one day before it. What does not depend on customers is worked out once.
+
+    Safe to use from several threads.
+    """
+
+    ranker: Ranker
+    products: Products
+    decider: Decider
+    as_of: date
+
+    def batch(self, known: Known) -> Batch:
+        """Return n customers with their scores for the products."""
+        return self.decider.batch(self.ranker.score(known.features, self.products), known.facts, known.features)
+
+    def decide(self, known: Known) -> Decided:
+        """Return the offers to n customers with their reasons, and why every other pair is refused.
+
+        Texts that repeat are kept as Arrow dictionaries; ``plain()`` spells them out.
+        """
+        return self.decider.of(self.batch(known))
 
 
 def ranker_named(name: str, seed: int) -> Ranker:

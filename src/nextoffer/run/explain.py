@@ -70,7 +70,7 @@ def explained(
         There is no such customer or product.
     """
     who = pa.array([_typed(customer, bank.id_type("customer_id"))])
-    batch = engine.batch(engine.known(bank, who, as_of=as_of), bank.table("products"))
+    batch = engine.desk(bank.table("products"), as_of).batch(engine.known(bank, who, as_of=as_of))
     ranking = ranked(batch, engine.policy, engine.policy.seed)
     columns = range(batch.shape[1]) if product is None else [_column(batch, str(product))]
     found = [_one(engine, batch, ranking, col) for col in columns]
