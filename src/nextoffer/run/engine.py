@@ -189,8 +189,8 @@ class Engine:
     def desk(self, products: pa.Table, as_of: date | None = None) -> Desk:
         """Return the engine made ready to decide about these products on this day; the fit's by default."""
         day = as_of or self.as_of
-        for known, desk in self._desks:
-            if known is products and desk.as_of == day:
+        for before, desk in self._desks:
+            if before is products and desk.as_of == day:
                 return desk
         ids = DecisionIds(day, self.model_id, self.policy.seed)
         decider = Decider(products, policy=self.policy, catalogue=self.catalogue, ids=ids)
