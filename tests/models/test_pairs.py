@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nextoffer.models.pairs import PairFeatures, coverage, fit_pair_features, held_matrix
+from nextoffer.models.pairs import PairFeatures, coverage, fit_pair_features, held_flags
 from nextoffer.models.products import Products
 from nextoffer.policy.stats import PAIR_LABELS
 from nextoffer.tables.flow import FeatureColumn, FeatureTable
@@ -72,7 +72,7 @@ def test_coverage_is_the_share_of_customers_with_a_signal() -> None:
 
 
 def test_not_known_to_hold_is_not_held() -> None:
-    assert held_matrix(three(), SHELF).tolist() == [[1, 1, 0], [0, 1, 0], [0, 0, 0]]
+    assert held_flags(three(), SHELF).tolist() == [[1, 1, 0], [0, 1, 0], [0, 0, 0]]
 
 
 def test_pair_features_survive_being_written() -> None:
@@ -113,4 +113,4 @@ def test_a_table_of_products_may_hold_ids_and_types_only() -> None:
 def test_own_product_columns_name_their_product_not_a_prefix() -> None:
     column = FeatureColumn("held_1", "", "holdings", "relationship", "flag", measure="held", product_id="1")
     features = worlds.feature_table([column], [pa.array([True])])
-    assert held_matrix(features, SHELF).tolist() == [[0, 0, 0]]
+    assert held_flags(features, SHELF).tolist() == [[0, 0, 0]]

@@ -48,6 +48,20 @@ class Baseline:
             near = did_you_mean(self.name, _RULES)
             raise ModelError(f"no baseline '{self.name}'{near}; there are {', '.join(_RULES)}")
 
+    @property
+    def reads(self) -> frozenset[str]:
+        """The customers' columns that the rule looks at. Raises `ModelError` where nothing was fitted."""
+        pairs = self._fitted_pairs("call fit first")
+        if self.name == "heuristic":
+            return frozenset({"income", "top_mcc_1"})
+        if self.name == "mf":
+            return frozenset(pairs.reads("spend_interest" if pairs.collaborative.categories else "coholding"))
+        return frozenset()
+
+    def reads_of_pair(self, name: str) -> frozenset[str]:
+        """Return the customers' columns that a pair feature is computed from."""
+        return frozenset(self._fitted_pairs("call fit first").reads(name))
+
     def fit(self, training: Training) -> Self:
         """Return a fitted ranker. Raises `ModelError` where labels are all alike or there are none."""
         training.require_both_answers()
@@ -66,9 +80,7 @@ class Baseline:
 
     def score(self, features: FeatureTable, products: Products) -> PlainScores:
         """Return scores (n, P); a product never seen has the mean rate."""
-        if self.pairs_ is None:
-            raise ModelError("this ranker is not fitted: call fit first")
-        if products.ids != self.pairs_.products.ids:
+        if products.ids != self._fitted_pairs("call fit first").products.ids:
             raise ModelError("a baseline scores the products it was fitted on")
         return PlainScores(_RULES[self.name](self, features, products).astype(np.float32), self.name)
 
@@ -79,17 +91,16 @@ class Baseline:
 
     def save(self, folder: Path) -> None:
         """Write ``baseline.json`` and ``baseline.npz``."""
-        if self.pairs_ is None:
-            raise ModelError("this ranker is not fitted: there is nothing to save")
+        pairs = self._fitted_pairs("there is nothing to save")
         plain = {
             "name": self.name,
             "seed": self.seed,
             "rates": self.rates_,
             "spend_map": self.spend_map_,
-            "pairs": self.pairs_.to_json(),
+            "pairs": pairs.to_json(),
         }
         (folder / "baseline.json").write_text(json.dumps(plain), encoding="utf-8")
-        np.savez(folder / "baseline.npz", allow_pickle=False, **self.pairs_.collaborative.arrays())
+        np.savez(folder / "baseline.npz", allow_pickle=False, **pairs.collaborative.arrays())
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -103,6 +114,11 @@ class Baseline:
         """Return the learned rates."""
         return {"rates": dict(self.rates_)}
 
+    def _fitted_pairs(self, advice: str) -> PairFeatures:
+        if self.pairs_ is None:
+            raise ModelError(f"this ranker is not fitted: {advice}")
+        return self.pairs_
+
 
 def _popularity(model: Baseline, features: FeatureTable, products: Products) -> Floats:
     rate = model.popularity(products)
@@ -111,7 +127,7 @@ def _popularity(model: Baseline, features: FeatureTable, products: Products) -> 
 
 def _heuristic(model: Baseline, features: FeatureTable, products: Products) -> Floats:
     """The reference's: 0.4 × popularity + 0.2 × income suffices + 0.4 × favourite spending category suits the type."""
-    names = {c.name for c in features.columns}
+    names = features.names
     score = np.repeat(0.4 * model.popularity(products)[None, :], len(features), axis=0)
     if "income" in names:
         floor = np.nan_to_num(products.min_income, nan=-np.inf)
@@ -128,7 +144,8 @@ def _factorisation(model: Baseline, features: FeatureTable, products: Products) 
     assert model.pairs_ is not None
     if model.pairs_.collaborative.categories:
         return model.pairs_.collaborative.spend_interest(features)
-    return np.asarray(model.pairs_.values(features).get("coholding", np.zeros((len(features), len(products)))))
+    column = model.pairs_.columns(features).get("coholding")
+    return np.zeros((len(features), len(products))) if column is None else column.matrix()
 
 
 def _chance(model: Baseline, features: FeatureTable, products: Products) -> Floats:

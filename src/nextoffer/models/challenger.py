@@ -7,6 +7,7 @@ customers.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -18,8 +19,9 @@ import numpy.typing as npt
 from nextoffer.errors import ModelError
 from nextoffer.models.affinity import Affinity
 from nextoffer.models.attributes import Attributes
-from nextoffer.models.coding import Coding, code_table
+from nextoffer.models.coding import Bins, Coding, code_columns
 from nextoffer.models.design import PRODUCT
+from nextoffer.models.pair_columns import ChosenPairs, PairColumn, pair_codes
 from nextoffer.models.pairs import PairFeatures
 from nextoffer.models.prepared import prepare
 from nextoffer.models.products import Products
@@ -63,6 +65,17 @@ class LightGBMRanker:
     encoder_: TreeEncoder | None = None
     summary_: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def reads(self) -> frozenset[str]:
+        """All customers' columns that the trees were trained on. Raises `ModelError` where nothing was fitted."""
+        encoder = self._fitted_parts("call fit first")[1]
+        pairs = (encoder.pairs.reads(c.name) for c in encoder.pair_codings)
+        return frozenset(c.name for c in encoder.codings).union(*pairs)
+
+    def reads_of_pair(self, name: str) -> frozenset[str]:
+        """Return the customers' columns that a pair feature is computed from."""
+        return frozenset(self._fitted_parts("call fit first")[1].pairs.reads(name))
+
     def fit(self, training: Training) -> Self:
         """Return a fitted ranker. Raises `ModelError` where labels are all alike."""
         training.require_both_answers()
@@ -98,20 +111,18 @@ class LightGBMRanker:
 
     def score(self, features: FeatureTable, products: Products) -> TreeScores:
         """Return log-odds (n, P)."""
-        if self.booster_ is None or self.encoder_ is None:
-            raise ModelError("this ranker is not fitted: call fit first")
-        if products.ids != self.encoder_.pairs.products.ids:
+        booster, encoder = self._fitted_parts("call fit first")
+        if products.ids != encoder.pairs.products.ids:
             raise ModelError("LightGBMRanker scores the products it was fitted on")
-        return self.encoder_.scores(self.booster_, features)
+        return encoder.scores(booster, features)
 
     def save(self, folder: Path) -> None:
         """Write ``lightgbm.txt``, ``lightgbm.json`` and ``lightgbm.npz``."""
-        if self.booster_ is None or self.encoder_ is None:
-            raise ModelError("this ranker is not fitted: there is nothing to save")
-        (folder / "lightgbm.txt").write_text(self.booster_.model_to_string(), encoding="utf-8")
-        plain = {"encoder": self.encoder_.to_json(), "summary": self.summary_}
+        booster, encoder = self._fitted_parts("there is nothing to save")
+        (folder / "lightgbm.txt").write_text(booster.model_to_string(), encoding="utf-8")
+        plain = {"encoder": encoder.to_json(), "summary": self.summary_}
         (folder / "lightgbm.json").write_text(json.dumps(plain), encoding="utf-8")
-        np.savez(folder / "lightgbm.npz", allow_pickle=False, **self.encoder_.arrays())
+        np.savez(folder / "lightgbm.npz", allow_pickle=False, **encoder.arrays())
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -127,6 +138,11 @@ class LightGBMRanker:
     def summary(self) -> dict[str, Any]:
         """Return the number of rounds chosen and the pairs learned from."""
         return self.summary_
+
+    def _fitted_parts(self, advice: str) -> tuple[Booster, TreeEncoder]:
+        if self.booster_ is None or self.encoder_ is None:
+            raise ModelError(f"this ranker is not fitted: {advice}")
+        return self.booster_, self.encoder_
 
     def _settings(self, pairs: int) -> dict[str, Any]:
         return {
@@ -161,17 +177,27 @@ class TreeEncoder:
 
     def scores(self, booster: Booster, features: FeatureTable) -> TreeScores:
         """Return the scores of n customers."""
-        codes = code_table(self.codings, features)
-        values = self.pairs.values(features)
-        blank = np.full((len(features), len(self.pairs.products)), np.nan)
-        pair_codes = [c.codes(values.get(c.name, blank)) for c in self.pair_codings]
-        linear = self.affinity.log_odds(self.attributes.values(codes))
-        return TreeScores(booster, self, codes, np.stack([*pair_codes, blank], axis=-1)[..., :-1], linear, values)
+        columns = self.pairs.columns(features)
+        shape = (len(features), len(self.pairs.products))
+        codes = code_columns(self.codings, features)
+        pair = pair_codes(columns, self.pair_codings, shape, np.uint16)
+        return TreeScores(booster, self, codes, pair, self._linear(codes), columns)
+
+    def _linear(self, codes: Bins) -> Floats:
+        """The response affinity (n, P), added feature by feature: a customer's does not depend on who is beside."""
+        out = np.repeat(self.affinity.base[None, :], codes.shape[1], axis=0)
+        for code, part in zip(codes, self._affinity_tables, strict=True):
+            out += part[code]
+        return out
+
+    @cached_property
+    def _affinity_tables(self) -> list[Floats]:
+        return self.attributes.per_feature(self.affinity.weights)
 
     def with_average(self, booster: Booster, features: FeatureTable) -> TreeEncoder:
         """Return the encoder with each product's mean contributions over (at most 300 of) these customers."""
         scores = self.scores(booster, features.take(np.arange(min(len(features), _AVERAGE_ROWS))))
-        rows = np.arange(len(scores.codes))
+        rows = np.arange(scores.codes.shape[1])
         means = [scores.contributions(rows, np.full(len(rows), j)).mean(axis=0) for j in range(len(self.average))]
         return replace(self, average=np.stack(means).astype(np.float32))
 
@@ -211,10 +237,10 @@ class TreeScores:
 
     booster: Booster
     encoder: TreeEncoder
-    codes: npt.NDArray[np.uint16]
-    pair_codes: npt.NDArray[Any]
+    codes: Bins
+    pair_codes: tuple[Bins, ...]
     linear: Floats
-    values: dict[str, Floats]
+    columns: Mapping[str, PairColumn]
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -230,7 +256,7 @@ class TreeScores:
     def intercept(self) -> npt.NDArray[np.float32]:
         """float32 (P,): the trees' expected value, the same for every product."""
         first = np.zeros(1, dtype=np.intp)
-        value = self._explain(first, first)[0, -1] if len(self.codes) else 0.0
+        value = self._explain(first, first)[0, -1] if len(self.linear) else 0.0
         return np.full(self.linear.shape[1], value, dtype=np.float32)
 
     @cached_property
@@ -248,9 +274,9 @@ class TreeScores:
         """Return float32 (m, F): TreeSHAP values."""
         return self._explain(rows, cols)[:, :-1].astype(np.float32)
 
-    def pair_values(self, rows: Indices, cols: Indices) -> dict[str, Floats]:
-        """Return every pair feature of the m pairs, float64 (m,)."""
-        return {name: np.asarray(v[rows, cols]) for name, v in self.values.items()}
+    def pair_values(self, rows: Indices, cols: Indices) -> ChosenPairs:
+        """Return every pair feature of the m pairs, float64 (m,), computed when asked for."""
+        return ChosenPairs(self.columns, rows, cols)
 
     def _explain(self, rows: Indices, cols: Indices) -> Floats:
         if not len(rows):
@@ -258,7 +284,7 @@ class TreeScores:
         return np.asarray(self.booster.predict(self._matrix(rows, cols), pred_contrib=True))
 
     def _matrix(self, rows: Indices, cols: Indices) -> Floats:
-        codes = np.column_stack([self.codes[rows], self.pair_codes[rows, cols].astype(np.uint16), cols + 1])
+        codes = np.column_stack([*(c[rows] for c in self.codes), *(c[rows, cols] for c in self.pair_codes), cols + 1])
         return np.column_stack([_as_floats(codes), self.linear[rows, cols]])
 
 

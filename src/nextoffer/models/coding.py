@@ -6,19 +6,30 @@ kept with the model, so a value falls into the same bin in training, scoring and
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
+from nextoffer import compiled
+from nextoffer.models import kernels
 from nextoffer.tables.flow import FeatureTable, Floats, Kind
 
 Codes = npt.NDArray[np.uint16]
+Bins = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
+"""Codes in as few bytes as they fit in."""
 
 MAX_BINS = 64
 _MAX_CATEGORIES = 60
+HANDFUL = 8
+"""So many customers are coded quicker value by value."""
+_BYTES = np.zeros(0, dtype=np.uint8)
 
 
 @dataclass(frozen=True)
@@ -48,10 +59,67 @@ class Coding:
     def codes(self, values: npt.NDArray[Any]) -> Codes:
         """Return the bin of each value; numbers come as float64 with NaN for null, categories as text with None."""
         if self.kind == "category":
-            index = {category: i + 1 for i, category in enumerate(self.categories)}
-            return np.fromiter((index.get(v, 0) for v in values), dtype=np.uint16, count=len(values))
-        flat = np.searchsorted(np.asarray(self.cuts), values, side="right").astype(np.uint16) + np.uint16(1)
+            return np.fromiter((self._places.get(v, 0) for v in values), dtype=np.uint16, count=len(values))
+        flat = np.searchsorted(self._cuts, values, side="right").astype(np.uint16) + np.uint16(1)
         return np.where(np.isnan(values), np.uint16(0), flat).astype(np.uint16)
+
+    def code(self, value: Any) -> int:
+        """Return the bin of one plain value, None for null."""
+        if self.kind == "category":
+            return self._places.get(value, 0)
+        return 0 if value is None or value != value else bisect_right(self.cuts, value) + 1  # noqa: PLR0124
+
+    def write_codes(self, features: FeatureTable, name: str, out: Any) -> None:
+        """Write the bin of every customer in the column `name` to `out` (n,), uint8 or uint16."""
+        if len(out) <= HANDFUL:
+            out[:] = [self.code(v) for v in features.cells(name)]
+        elif self.kind == "category":
+            out[:] = self._codes_of_texts(features.array(name))
+        elif compiled.ready() and out.dtype == np.uint8:
+            self._write_numbers(features.array(name), out)
+        else:
+            out[:] = self.codes(features.numbers(name))
+
+    def write_numbers(self, values: Floats, out: Any) -> None:
+        """Write the bin of each number, NaN for null, to `out` (n,), uint8 or uint16."""
+        if compiled.ready() and out.dtype == np.uint8:
+            kernels.bin_numbers(values, _BYTES, 0, self.tree, out)
+        else:
+            out[:] = self.codes(values)
+
+    @cached_property
+    def tree(self) -> Floats:
+        """The cuts as the kernels search them."""
+        return kernels.padded(self.cuts)
+
+    def _write_numbers(self, values: pa.Array, out: Any) -> None:
+        valid, data = values.buffers() if values.type in (pa.float64(), pa.bool_()) else (None, None)
+        if data is None:
+            return self.write_numbers(values.cast(pa.float64()).to_numpy(zero_copy_only=False), out)
+        known = _BYTES if valid is None or not values.null_count else np.frombuffer(valid, dtype=np.uint8)
+        first = values.offset
+        if values.type == pa.bool_():
+            no, yes = self.codes(np.array([0.0, 1.0])).tolist()
+            return kernels.bin_flags(np.frombuffer(data, dtype=np.uint8), known, first, no, yes, out)
+        numbers = np.frombuffer(data, dtype=np.float64, count=first + len(values))[first:]
+        return kernels.bin_numbers(numbers, known, first, self.tree, out)
+
+    def _codes_of_texts(self, values: pa.Array) -> Codes:
+        if pa.types.is_dictionary(values.type):
+            codes = np.append(self._codes_of_texts(values.dictionary), np.uint16(0))
+            unknown = len(values.dictionary)
+            return np.asarray(codes[values.indices.fill_null(unknown).to_numpy(zero_copy_only=False)])
+        texts = values if values.type == pa.string() else values.cast(pa.string())
+        places = pc.index_in(texts, value_set=pa.array(self.categories, pa.string()), skip_nulls=True)
+        return np.asarray(places.fill_null(-1).to_numpy(zero_copy_only=False) + 1).astype(np.uint16)
+
+    @cached_property
+    def _cuts(self) -> Floats:
+        return np.asarray(self.cuts)
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {category: i + 1 for i, category in enumerate(self.categories)}
 
     def label(self, code: int) -> str:
         """Return a bin in words, such as ``1.5 to 3`` or ``Mass``."""
@@ -136,9 +204,17 @@ def learn_codings(
     return tuple(made)
 
 
+def code_columns(codings: Sequence[Coding], features: FeatureTable, *, dtype: Any = np.uint16) -> Bins:
+    """Return (F, n): the bin of every customer in every coded column, each column's side by side."""
+    if len(features) <= HANDFUL:
+        codes = [[coding.code(v) for v in features.cells(coding.name)] for coding in codings]
+        return np.array(codes, dtype=dtype).reshape(len(codings), len(features))
+    out: Bins = np.empty((len(codings), len(features)), dtype=dtype)
+    for i, coding in enumerate(codings):
+        coding.write_codes(features, coding.name, out[i])
+    return out
+
+
 def code_table(codings: Sequence[Coding], features: FeatureTable) -> Codes:
     """Return uint16 (n, F): the bin of every customer in every coded column."""
-    out = np.zeros((len(features), len(codings)), dtype=np.uint16)
-    for i, coding in enumerate(codings):
-        out[:, i] = coding.codes(column_values(features, coding.name, coding.kind))
-    return out
+    return np.ascontiguousarray(code_columns(codings, features).T)

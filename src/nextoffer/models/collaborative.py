@@ -12,14 +12,20 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from nextoffer.models.pair_columns import sum_products
 from nextoffer.tables.flow import FeatureTable, Floats, Indices
 
 _COMPONENTS = 8
-_PREFIX = "mcc_spend_"
+_BLOCK = 65_536
+"""Customers whose signals are summed at a time, so that memory does not grow with the bank."""
+_EVERY = slice(None)
+SPEND = "mcc_spend_"
+"""Columns of spend begin with this, their category follows."""
 SpendMap = Mapping[str, Mapping[str, float]]
 
 
@@ -43,11 +49,11 @@ class Collaborative:
 
     def spend_interest(self, features: FeatureTable) -> Floats:
         """Return (n, P)."""
-        return _sum_products(_log_spend(features, self.categories), self.interest)
+        return sum_products(log_spend(features, self.categories), self.interest)
 
     def coholding_affinity(self, held: Floats) -> Floats:
         """Return (n, P) for `held` (n, P) of 0 and 1."""
-        return _sum_products(held, self.coholding)
+        return sum_products(held, self.coholding)
 
     def arrays(self) -> dict[str, Floats]:
         """Return the arrays under names of their own, for saving without pickle."""
@@ -65,7 +71,11 @@ class Collaborative:
 
 
 def fit_collaborative(
-    features: FeatureTable, held: Floats, product_types: Sequence[str], *, spend_map: SpendMap | None = None
+    features: FeatureTable,
+    held: npt.NDArray[Any],
+    product_types: Sequence[str],
+    *,
+    spend_map: SpendMap | None = None,
 ) -> Collaborative:
     """Return the signals learned from one snapshot of customers.
 
@@ -78,12 +88,15 @@ def fit_collaborative(
     product_types
         P types, looked up in `spend_map` (default: the reference's, `default_spend_map`).
     """
-    categories = tuple(c.name.removeprefix(_PREFIX) for c in features.columns if c.name.startswith(_PREFIX))
+    categories = tuple(c.name.removeprefix(SPEND) for c in features.columns if c.name.startswith(SPEND))
     chosen = default_spend_map() if spend_map is None else spend_map
     mapped = np.array([[float(chosen.get(c, {}).get(t, 0.0)) for t in product_types] for c in categories])
     mapped = mapped.reshape(len(categories), len(product_types))
-    interest = _log_spend(features, categories) @ mapped
-    _, vectors = np.linalg.eigh(interest.T @ interest)
+    gram = np.zeros((mapped.shape[1], mapped.shape[1]))
+    for start in range(0, len(features), _BLOCK):
+        interest = log_spend(features, categories, slice(start, start + _BLOCK)) @ mapped
+        gram += interest.T @ interest
+    _, vectors = np.linalg.eigh(gram)
     basis = vectors[:, -_COMPONENTS:]
     return Collaborative(categories, mapped @ basis @ basis.T, _ease(held))
 
@@ -93,8 +106,11 @@ def default_spend_map() -> SpendMap:
     return tomllib.loads(files("nextoffer.models").joinpath("mcc_affinity.toml").read_text(encoding="utf-8"))
 
 
-def _ease(held: Floats) -> Floats:
-    gram = held.T @ held
+def _ease(held: npt.NDArray[Any]) -> Floats:
+    gram = np.zeros((held.shape[1], held.shape[1]))
+    for start in range(0, len(held), _BLOCK):
+        block = held[start : start + _BLOCK].astype(np.float32)  # counts of a block are exact in it
+        gram += block.T @ block
     ridge = max(1.0, 0.05 * len(held) ** 0.5 * float(np.diag(gram).mean()) ** 0.5)
     inverse = np.linalg.inv(gram + ridge * np.eye(len(gram)))
     weights = -inverse / np.diag(inverse)[None, :]
@@ -102,16 +118,10 @@ def _ease(held: Floats) -> Floats:
     return np.asarray(weights)
 
 
-def _log_spend(features: FeatureTable, categories: Sequence[str]) -> Floats:
-    out = np.zeros((len(features), len(categories)))
-    for i, category in enumerate(categories):
-        out[:, i] = np.log1p(np.maximum(np.nan_to_num(features.numbers(_PREFIX + category)), 0.0))
-    return out
-
-
-def _sum_products(left: Floats, right: Floats) -> Floats:
-    """Matrix product in a fixed order of additions, so that a row's result does not depend on the rows beside it."""
-    out: npt.NDArray[np.float64] = np.zeros((len(left), right.shape[1]))
-    for i in range(right.shape[0]):
-        out += left[:, i, None] * right[i]
+def log_spend(features: FeatureTable, categories: Sequence[str], rows: slice = _EVERY) -> Floats:
+    """Return log1p of each customer's spend per category, (n, C); not known is 0."""
+    columns = [features.numbers(SPEND + category)[rows] for category in categories]
+    out = np.zeros((len(columns[0]) if columns else len(range(len(features))[rows]), len(categories)))
+    for i, spent in enumerate(columns):
+        out[:, i] = np.log1p(np.maximum(np.nan_to_num(spent), 0.0))
     return out

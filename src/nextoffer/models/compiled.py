@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -32,6 +33,16 @@ class CompiledRanker:
     pairs_: PairFeatures | None = field(default=None, kw_only=True)
     summary_: dict[str, Any] = field(default_factory=dict, kw_only=True)
 
+    @property
+    def reads(self) -> frozenset[str]:
+        """The customers' columns that the card looks up. Raises `ModelError` where nothing was fitted."""
+        card, pairs = self._fitted_parts("call fit first")
+        return frozenset(c.name for c in card.codings).union(*(pairs.reads(c.name) for c in card.pair_codings))
+
+    def reads_of_pair(self, name: str) -> frozenset[str]:
+        """Return the customers' columns that a pair feature is computed from."""
+        return frozenset(self._fitted_parts("call fit first")[1].reads(name))
+
     def score(self, features: FeatureTable, products: Products) -> ScorecardScores:
         """Return calibrated log-odds (n, P) with their exact contributions.
 
@@ -45,15 +56,12 @@ class CompiledRanker:
         card, pairs = self._fitted_parts("call fit first")
         if products.ids == pairs.products.ids:
             return card.score(features, pairs)
-        known = pairs.products
-        places = products.positions(known.ids)
-        share = np.zeros((len(known), len(products)))
-        for j, place in enumerate(places):
-            alike = np.flatnonzero([t == products.types[j] for t in known.types])
-            mine = np.array([place]) if place >= 0 else alike if len(alike) else np.arange(len(known))
-            share[mine, j] = 1.0 / len(mine)
-        collaborative = pairs.collaborative.mixed(share, places)
-        return card.mixed(share).score(features, PairFeatures(products, collaborative))
+        key = json.dumps(products.to_json())
+        found = self._others.get(key)
+        if found is None:
+            self._others.clear()  # a bank has one set of products at a time
+            found = self._others[key] = _mixed(card, pairs, products)
+        return found[0].score(features, found[1])
 
     def save(self, folder: Path) -> None:
         """Write ``scorecard.json`` and ``scorecard.npz``. Raises `ModelError` where nothing was fitted."""
@@ -75,7 +83,24 @@ class CompiledRanker:
         """Return what was chosen by validation, and what was learned."""
         return self.summary_
 
+    @cached_property
+    def _others(self) -> dict[str, tuple[Scorecard, PairFeatures]]:
+        """Card and pair features of products that are not those of the fit."""
+        return {}
+
     def _fitted_parts(self, advice: str) -> tuple[Scorecard, PairFeatures]:
         if self.card_ is None or self.pairs_ is None:
             raise ModelError(f"this ranker is not fitted: {advice}")
         return self.card_, self.pairs_
+
+
+def _mixed(card: Scorecard, pairs: PairFeatures, products: Products) -> tuple[Scorecard, PairFeatures]:
+    known = pairs.products
+    places = products.positions(known.ids)
+    share = np.zeros((len(known), len(products)))
+    for j, place in enumerate(places):
+        alike = np.flatnonzero([t == products.types[j] for t in known.types])
+        mine = np.array([place]) if place >= 0 else alike if len(alike) else np.arange(len(known))
+        share[mine, j] = 1.0 / len(mine)
+    collaborative = pairs.collaborative.mixed(share, places)
+    return card.mixed(share), PairFeatures(products, collaborative, pairs.sources)

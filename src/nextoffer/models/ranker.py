@@ -24,6 +24,18 @@ class Ranker(Protocol):
         """What the ranker is called in reports and artefacts."""
         ...
 
+    @property
+    def reads(self) -> frozenset[str]:
+        """The customers' columns that the fitted ranker scores by; of a table restricted to them it says the same.
+
+        Raises `ModelError` before `fit`.
+        """
+        ...
+
+    def reads_of_pair(self, name: str) -> frozenset[str]:
+        """Return the customers' columns that `Scores.pair_values` computes the pair feature `name` from."""
+        ...
+
     def fit(self, training: Training) -> Self:
         """Learn. Raises `ModelError` where there is nothing to learn from."""
         ...

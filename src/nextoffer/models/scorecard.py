@@ -9,7 +9,7 @@ so every part is exact, and the same to the last bit however customers are batch
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -17,11 +17,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nextoffer.models.coding import Codes, Coding, code_table
+from nextoffer import compiled
+from nextoffer.models import kernels
+from nextoffer.models.coding import HANDFUL, Bins, Coding, code_columns
+from nextoffer.models.pair_columns import ChosenPairs, PairColumn, pair_codes
 from nextoffer.models.pairs import PairFeatures
 from nextoffer.tables.flow import FeatureTable, Floats, Indices
 
 Table = npt.NDArray[np.float32]
+_Whole = npt.NDArray[np.int64]
 PAIR = "pair."
 
 
@@ -38,7 +42,7 @@ class Cross:
         """Whether a pair feature takes part."""
         return self.a.startswith(PAIR) or self.b.startswith(PAIR)
 
-    def rows(self, a: Codes, b: Codes) -> Indices:
+    def rows(self, a: Bins, b: Bins) -> Indices:
         """Return where bins `a` and `b`, each (n,), meet in a cell that is not 0 for all products.
 
         Of two flags that is where both are set, a few rows in a hundred: the table is read only there.
@@ -87,12 +91,34 @@ class Scorecard:
         """Names of the features that take part in interactions."""
         return frozenset(name for c in self.crosses for name in (c.a, c.b))
 
+    @cached_property
+    def code_type(self) -> Any:
+        """The smallest type that holds every bin."""
+        most = max((c.bins for c in (*self.codings, *self.pair_codings)), default=1)
+        return np.uint8 if most <= kernels.DEEPEST else np.uint16
+
+    @cached_property
+    def stacked(self) -> Stacked:
+        """The customers' tables, one below the other."""
+        return Stacked.of(self.tables, len(self.intercept))
+
+    @cached_property
+    def crossed_tables(self) -> Crossed | None:
+        """The interactions, one below the other, where no pair feature takes part in any."""
+        place = {c.name: i for i, c in enumerate(self.codings)}
+        return None if any(c.of_pairs for c in self.crosses) else Crossed.of(self.crosses, place, len(self.intercept))
+
+    @cached_property
+    def places(self) -> dict[str, int]:
+        """Where each feature stands in `features`."""
+        return {name: i for i, name in enumerate(self.features)}
+
     def score(self, features: FeatureTable, pairs: PairFeatures) -> ScorecardScores:
         """Return the scores of n customers × P products."""
-        values = pairs.values(features)
-        blank = np.full((len(features), len(self.intercept)), np.nan)
-        pair_codes = tuple(c.codes(values.get(c.name, blank)) for c in self.pair_codings)
-        return ScorecardScores(self, code_table(self.codings, features), pair_codes, values)
+        columns = pairs.columns(features)
+        shape = (len(features), len(self.intercept))
+        codes = code_columns(self.codings, features, dtype=self.code_type)
+        return ScorecardScores(self, codes, pair_codes(columns, self.pair_codings, shape, self.code_type), columns)
 
     def mixed(self, share: Floats) -> Scorecard:
         """Return the card of other products, each a mixture (P, Q) of the fitted ones."""
@@ -139,13 +165,86 @@ class Scorecard:
 
 
 @dataclass(frozen=True)
+class Stacked:
+    """F tables one below the other: feature f's begins at row ``starts[f]`` of `rows` (all bins, P)."""
+
+    starts: _Whole
+    rows: Table
+
+    @classmethod
+    def of(cls, tables: Sequence[Table], products: int) -> Stacked:
+        """Return tables (bins, P) stacked."""
+        sizes = np.array([len(t) for t in tables], dtype=np.int64)
+        rows = np.concatenate([np.zeros((0, products), dtype=np.float32), *tables], dtype=np.float32)
+        return cls(np.cumsum(sizes) - sizes, np.ascontiguousarray(rows))
+
+
+@dataclass(frozen=True)
+class Crossed:
+    """C interactions of customer features, their cells one below the other.
+
+    Attributes
+    ----------
+    first, second
+        (C,) which two features.
+    starts, widths
+        (C,) the first cell of each, and the bins of its second feature: cell = start + bin_a × width + bin_b.
+    filled
+        uint8 per cell: whether it is not 0 for all products.
+    cells
+        float32 (cells, P).
+    """
+
+    first: _Whole
+    second: _Whole
+    starts: _Whole
+    widths: _Whole
+    filled: npt.NDArray[np.uint8]
+    cells: Table
+
+    @classmethod
+    def of(cls, crosses: Sequence[Cross], place: Mapping[str, int], products: int) -> Crossed:
+        """Return the interactions of features at these places."""
+        stacked = Stacked.of([c.table.reshape(-1, products) for c in crosses], products)
+
+        def whole(numbers: Iterable[int]) -> _Whole:
+            return np.array(list(numbers), dtype=np.int64)
+
+        return cls(
+            whole(place[c.a] for c in crosses),
+            whole(place[c.b] for c in crosses),
+            stacked.starts,
+            whole(c.table.shape[1] for c in crosses),
+            np.asarray(stacked.rows.any(axis=1)).astype(np.uint8),
+            stacked.rows,
+        )
+
+    @property
+    def arrays(self) -> tuple[_Whole, _Whole, _Whole, _Whole, npt.NDArray[np.uint8], Table]:
+        """As the kernels take them."""
+        return self.first, self.second, self.starts, self.widths, self.filled, self.cells
+
+
+@dataclass(frozen=True)
 class ScorecardScores:
-    """Scores of one chunk of customers; obeys `nextoffer.tables.flow.Scores`."""
+    """Scores of one chunk of customers; obeys `nextoffer.tables.flow.Scores`.
+
+    Attributes
+    ----------
+    card
+        What is looked up.
+    codes
+        (F, n) the customers' bins.
+    pair_codes
+        Per pair feature of the card its bins, (n, P).
+    columns
+        All pair features, for whoever asks for their values.
+    """
 
     card: Scorecard
-    codes: Codes
-    pair_codes: tuple[Codes, ...]
-    values: Mapping[str, Floats]
+    codes: Bins
+    pair_codes: tuple[Bins, ...]
+    columns: Mapping[str, PairColumn]
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -165,68 +264,103 @@ class ScorecardScores:
     @cached_property
     def log_odds(self) -> Table:
         """float32 (n, P)."""
-        card = self.card
-        out = np.repeat(card.intercept[None, :], len(self.codes), axis=0)
+        out = np.repeat(self.card.intercept[None, :], self.codes.shape[1], axis=0)
+        if self._compiled:
+            return self._compiled_log_odds(out)
+        out = self._with_tables(out)
         every = np.arange(out.shape[1])
-        for i, table in enumerate(card.tables):
-            out += table[self.codes[:, i]]
-        for codes, table in zip(self.pair_codes, card.pair_tables, strict=True):
+        for codes, table in zip(self.pair_codes, self.card.pair_tables, strict=True):
             out += table[codes, every]
-        codes = self._by_feature
-        for cross in card.crosses:
-            if cross.of_pairs:
-                out += cross.table[self._axis(cross.a), self._axis(cross.b), every]
-            else:
-                a, b = codes[self._place[cross.a]], codes[self._place[cross.b]]
-                rows = cross.rows(a, b)
-                out[rows] += cross.table[a[rows], b[rows]]
+        self._add_crosses(out)
         return out
 
     def contributions(self, rows: Indices, cols: Indices) -> Table:
-        """Return float32 (m, F + G); an interaction counts half for each of its two features."""
+        """Return float32 (m, F + G), each feature's side by side in memory.
+
+        An interaction counts half for each of its two features.
+        """
+        card, count = self.card, len(self.codes)
+        stacked = card.stacked
+        out = np.zeros((len(self.features), len(rows)), dtype=np.float32)
+        if self._compiled:
+            at = (np.ascontiguousarray(rows, dtype=np.int64), np.ascontiguousarray(cols, dtype=np.int64))
+            kernels.table_parts(self.codes, stacked.starts, stacked.rows, *at, out)
+            for i, (codes, table) in enumerate(zip(self.pair_codes, card.pair_tables, strict=True)):
+                kernels.pair_parts(codes, np.ascontiguousarray(table), *at, out[count + i])
+            if card.crossed_tables is not None:
+                kernels.cross_parts(self.codes, *card.crossed_tables.arrays, *at, out)
+                return out.T
+        else:
+            out[:count] = stacked.rows[stacked.starts[:, None] + self.codes[:, rows], cols]
+            for i, (codes, table) in enumerate(zip(self.pair_codes, card.pair_tables, strict=True)):
+                out[count + i] = table[codes[rows, cols], cols]
+        self._add_cross_parts(out, rows, cols)
+        return out.T
+
+    def pair_values(self, rows: Indices, cols: Indices) -> ChosenPairs:
+        """Return every pair feature of the m pairs, float64 (m,), computed when asked for."""
+        return ChosenPairs(self.columns, rows, cols)
+
+    @property
+    def _compiled(self) -> bool:
+        return compiled.ready() and self.codes.dtype == np.uint8
+
+    def _compiled_log_odds(self, out: Table) -> Table:
         card = self.card
-        out = np.zeros((len(rows), len(self.features)), dtype=np.float32)
-        for i, table in enumerate(card.tables):
-            out[:, i] = table[self.codes[rows, i], cols]
-        for i, (codes, table) in enumerate(zip(self.pair_codes, card.pair_tables, strict=True)):
-            out[:, len(card.tables) + i] = table[codes[rows, cols], cols]
-        bins = {name: self._at(name, rows, cols) for name in card.crossed}
-        for cross in card.crosses:
+        kernels.add_tables(self.codes, card.stacked.starts, card.stacked.rows, out)
+        for codes, table in zip(self.pair_codes, card.pair_tables, strict=True):
+            kernels.add_pairs(codes, np.ascontiguousarray(table), out)
+        if card.crossed_tables is None:
+            self._add_crosses(out)
+        else:
+            kernels.add_crosses(self.codes, *card.crossed_tables.arrays, out)
+        return out
+
+    def _with_tables(self, out: Table) -> Table:
+        """The intercepts with the customers' tables added, one after the other."""
+        if len(out) <= HANDFUL:
+            stacked = self.card.stacked
+            parts = stacked.rows[stacked.starts[:, None] + self.codes]
+            return np.asarray(np.add.accumulate(np.concatenate([out[None], parts]), axis=0)[-1])
+        for codes, table in zip(self.codes, self.card.tables, strict=True):
+            out += table[codes]
+        return out
+
+    def _add_crosses(self, out: Table) -> None:
+        every = np.arange(out.shape[1])
+        for cross in self.card.crosses:
+            if cross.of_pairs:
+                out += cross.table[self._axis(cross.a), self._axis(cross.b), every]
+            else:
+                a, b = self.codes[self.card.places[cross.a]], self.codes[self.card.places[cross.b]]
+                rows = cross.rows(a, b)
+                out[rows] += cross.table[a[rows], b[rows]]
+
+    def _add_cross_parts(self, out: Table, rows: Indices, cols: Indices) -> None:
+        places = self.card.places
+        bins = {name: self._at(name, rows, cols) for name in self.card.crossed}
+        for cross in self.card.crosses:
             a, b = bins[cross.a], bins[cross.b]
             met = cross.rows(a, b)
             half = cross.table[a[met], b[met], cols[met]] * np.float32(0.5)
-            out[met, self._place[cross.a]] += half
-            out[met, self._place[cross.b]] += half
-        return out
+            out[places[cross.a], met] += half
+            out[places[cross.b], met] += half
 
-    def pair_values(self, rows: Indices, cols: Indices) -> dict[str, Floats]:
-        """Return every pair feature of the m pairs, float64 (m,)."""
-        return {name: np.asarray(value[rows, cols]) for name, value in self.values.items()}
-
-    @cached_property
-    def _place(self) -> dict[str, int]:
-        return {name: i for i, name in enumerate(self.features)}
-
-    @cached_property
-    def _by_feature(self) -> Codes:
-        """The customers' bins (F, n), each feature's side by side."""
-        return np.ascontiguousarray(self.codes.T)
-
-    def _axis(self, name: str) -> Codes:
+    def _axis(self, name: str) -> Bins:
         """Bins of a feature for all pairs, broadcastable to (n, P)."""
-        place, customers = self._place[name], len(self.card.codings)
-        return self.codes[:, place, None] if place < customers else self.pair_codes[place - customers]
+        place, customers = self.card.places[name], len(self.card.codings)
+        return self.codes[place][:, None] if place < customers else self.pair_codes[place - customers]
 
-    def _at(self, name: str, rows: Indices, cols: Indices) -> Codes:
+    def _at(self, name: str, rows: Indices, cols: Indices) -> Bins:
         """Bins of a feature for the m pairs."""
-        place, customers = self._place[name], len(self.card.codings)
-        return self._by_feature[place][rows] if place < customers else self.pair_codes[place - customers][rows, cols]
+        place, customers = self.card.places[name], len(self.card.codings)
+        return self.codes[place][rows] if place < customers else self.pair_codes[place - customers][rows, cols]
 
 
 def with_average(card: Scorecard, features: FeatureTable, pairs: PairFeatures, *, chunk: int = 20_000) -> Scorecard:
     """Return the card with `average` measured on these customers (at most the first `chunk` of them)."""
     scores = card.score(features.take(np.arange(min(len(features), chunk))), pairs)
-    count, products = len(scores.codes), len(card.intercept)
+    count, products = len(scores.log_odds), len(card.intercept)
     rows = np.arange(count)
     average = np.zeros((products, len(card.features)), dtype=np.float32)
     for j in range(products):

@@ -199,11 +199,11 @@ class _Handful(FeatureTable):
     def numbers(self, name: str) -> Floats:
         return np.array([np.nan if v is None else v for v in self.cells(name)], dtype=np.float64)
 
-    def texts(self, name: str) -> npt.NDArray[np.object_]:
-        return np.array(self.cells(name), dtype=object)
-
     def cells(self, name: str) -> list[Any]:
-        values = self._whole.array(name)
+        values = self._whole._arrays.get(name)
+        if values is None:
+            column = self._whole.data.column(name) if name in self.names else self._whole.array(name)
+            values = column if column.num_chunks > 1 else self._whole.array(name)
         return [values[row].as_py() for row in self._rows]
 
 
