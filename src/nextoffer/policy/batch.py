@@ -99,12 +99,25 @@ class Batch:
             self._customer_columns[name] = self.features.texts(name) if category else self.features.numbers(name)
         return self._customer_columns[name]
 
+    def bounded(self, name: str) -> Floats:
+        """Return a customer column as float64 of shape (n,) to put bounds to: of a text, 0 where known, else NaN."""
+        if self.features.column(name).kind != "category":
+            return self.customer_column(name)
+        if name not in self._known:
+            known = self.features.array(name).is_valid().to_numpy(zero_copy_only=False)
+            self._known[name] = np.where(known, 0.0, np.nan)
+        return self._known[name]
+
     def product_column(self, name: str) -> Values:
         """Return a product column (its name without ``product.``), of shape (P,): NaN or None where null or absent."""
         return self.offering.column(name)
 
     @cached_property
     def _customer_columns(self) -> dict[str, Values]:
+        return {}
+
+    @cached_property
+    def _known(self) -> dict[str, Floats]:
         return {}
 
 

@@ -78,7 +78,7 @@ class Parsed:
 
     text: str
     names: tuple[str, ...]
-    _tree: exp.Expr
+    tree: exp.Expr
 
     def typed(self, kinds: Mapping[str, Kind]) -> Expression:
         """Return the expression over columns of these kinds.
@@ -89,7 +89,7 @@ class Parsed:
             It names unknown columns, or compares what cannot be compared.
         """
         check = TypeCheck(kinds)
-        kind, truth = check.part(self._tree)
+        kind, truth = check.part(self.tree)
         if kind in ("number", "category"):
             check.problems.append(f"it is {NAMES[kind]}, but must be true or false")
         if check.problems:

@@ -13,16 +13,29 @@ from nextoffer.compiled import kernel
 
 Int8 = npt.NDArray[np.int8]
 Int16 = npt.NDArray[np.int16]
+Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
+Bool = npt.NDArray[np.bool_]
+
+NEAR, LOWEST, HIGHEST = np.float32(1e-12), np.float32(-700), np.float32(15)
+"""Between the two bounds, log-odds in float32 that lie further apart than this have different propensities."""
+
+# What is only read may lie in memory that is not to be written to; a plain array fits there too.
+_RULES = "Array(int8, 2, 'C', True)"
+_TABLE = "Array(float32, 2, 'C', True)"
+_PLACES = "Array(int64, 1, 'C', True)"
+_FLAGS = "Array(boolean, 1, 'C', True)"
+_WEIGHTS = "Array(float32, 1, 'C', True)"
+_BOUNDS = "Array(float64, 1, 'C', True)"
+_VALUES = "Array(float64, 2, 'C', True)"
+_TRUTH = "Array(boolean, 2, 'C', True)"
 
 
-@kernel("void(float32[:,::1], int8[:,::1], int16[:,::1], float32[:,::1])")
-def front(key: Float32, rule: Int8, order: Int16, best: Float32) -> None:
-    """Fill in the columns (n, k) of each row's k largest keys among those no rule stops, and the keys.
-
-    Beyond them `order` is −1 and `best` NaN.
+@kernel(f"void({_TABLE}, {_RULES}, int16[:,::1], boolean[::1])")
+def front(key: Float32, rule: Int8, order: Int16, close: Bool) -> None:
+    """Fill in the columns (n, k) of each row's k largest keys among those no rule stops, −1 beyond them.
 
     Parameters
     ----------
@@ -30,28 +43,34 @@ def front(key: Float32, rule: Int8, order: Int16, best: Float32) -> None:
         float32 (n, P).
     rule
         int8 (n, P): negative where no rule stops the pair.
+    close
+        bool (n,): set where two neighbours among the k may have the same propensity; see `NEAR`.
     """
     most = order.shape[1]
+    best = np.empty(most, dtype=np.float32)
     for i in range(key.shape[0]):
         count = 0
         for j in range(key.shape[1]):
             x = key[i, j]
-            if rule[i, j] >= 0 or (count == most and not x > best[i, most - 1]):
+            if rule[i, j] >= 0 or (count == most and not x > best[most - 1]):
                 continue
             at = min(count, most - 1)
             count = at + 1
-            while at > 0 and x > best[i, at - 1]:
+            while at > 0 and x > best[at - 1]:
                 order[i, at] = order[i, at - 1]
-                best[i, at] = best[i, at - 1]
+                best[at] = best[at - 1]
                 at -= 1
             order[i, at] = j
-            best[i, at] = x
+            best[at] = x
         for at in range(count, most):
             order[i, at] = -1
-            best[i, at] = np.nan
+        close[i] = False
+        for at in range(1, count):
+            above, below = best[at - 1], best[at]
+            close[i] |= above - below <= NEAR or below > HIGHEST or above < LOWEST
 
 
-@kernel("int64(int8[:,::1], int16[:,:], int64[::1], int8, int8, int64[::1], int64[::1])")
+@kernel(f"int64(int8[:,::1], int16[:,:], {_PLACES}, int8, int8, int64[::1], int64[::1])")
 def settle(  # noqa: PLR0913, PLR0917  a kernel takes plain arrays, by position
     rule: Int8, top: Int16, room: Int64, beyond: np.int8, capped: np.int8, rows: Int64, cols: Int64
 ) -> int:
@@ -84,4 +103,169 @@ def settle(  # noqa: PLR0913, PLR0917  a kernel takes plain arrays, by position
                 found += 1
             else:
                 rule[i, j] = capped
+    return found
+
+
+@kernel(
+    f"void(float32[:,::1], {_TABLE}, {_PLACES}, boolean, float32, float32, {_PLACES}, {_PLACES}, {_PLACES}, {_PLACES},"
+    f" {_PLACES}, float32[::1], float32[:,::1], boolean[::1])"
+)
+def weigh(  # noqa: PLR0913, PLR0917  a kernel takes plain arrays, by position
+    relative: Float32, average: Float32, cols: Int64, against: bool, share: np.float32, floor: np.float32,
+    joint: Int64, member_start: Int64, member: Int64, single_start: Int64, single: Int64,
+    least: Float32, together: Float32, material: Bool,
+) -> None:  # fmt: skip
+    """Turn contributions into weights against the average, and note what they must reach and who reaches it.
+
+    Parameters
+    ----------
+    relative
+        float32 (m, F): contributions; overwritten by themselves less the average's, or its negative `against` an offer.
+    average, cols
+        float32 (P, F), and the product of each pair.
+    share, floor
+        A reason must carry the share of all that is positive, and the floor.
+    joint, member_start, member
+        Reasons that speak for several features, and these.
+    single_start, single
+        Of each feature, the reasons that speak for it alone.
+    least, together
+        float32 (m,): what a reason must carry. float32 (m, J): what each of `joint` carries.
+    material
+        bool (K,): set for each reason that carries enough in some pair.
+    """
+    features = relative.shape[1]
+    some = np.zeros(features, dtype=np.bool_)
+    for i in range(relative.shape[0]):
+        j = cols[i]
+        positive = np.float32(0)
+        for f in range(features):
+            weight = relative[i, f] - average[j, f]
+            weight = -weight if against else weight
+            relative[i, f] = weight
+            positive += weight if weight > 0 else np.float32(0)
+        needed = max(share * positive, floor)
+        least[i] = needed
+        for f in range(features):
+            some[f] |= relative[i, f] >= needed
+        for k in range(joint.size):
+            total = relative[i, member[member_start[k]]]
+            for at in range(member_start[k] + 1, member_start[k + 1]):
+                total += relative[i, member[at]]
+            together[i, k] = total
+            material[joint[k]] |= total >= needed
+    for f in range(features):
+        if some[f]:
+            for at in range(single_start[f], single_start[f + 1]):
+                material[single[at]] = True
+
+
+@kernel(
+    f"void({_TABLE}, {_WEIGHTS}, {_TABLE}, {_PLACES}, {_PLACES}, {_PLACES}, {_PLACES}, {_PLACES}, {_PLACES}, {_PLACES},"
+    f" {_VALUES}, {_VALUES}, {_VALUES}, {_PLACES}, {_PLACES}, {_BOUNDS}, {_BOUNDS}, {_PLACES}, {_TRUTH}, int16[:,::1])"
+)
+def choose(  # noqa: C901, PLR0912, PLR0913, PLR0915, PLR0917  one loop over pairs, in plain arrays by position
+    relative: Float32, least: Float32, together: Float32,
+    joint: Int64, member_start: Int64, member: Int64, single_start: Int64, single: Int64,
+    rows: Int64, cols: Int64, customer: Float64, product: Float64, pair: Float64,
+    bound_start: Int64, bound: Int64, low: Float64, high: Float64, unbound: Int64, truth: Bool, out: Int16,
+) -> None:  # fmt: skip
+    """Fill in each pair's strongest reasons that are material and true, each feature spoken for by the first.
+
+    Parameters
+    ----------
+    relative, least, together, joint, member_start, member, single_start, single
+        As `weigh` left them.
+    rows, cols
+        int64 (m,): where the pair's customer and product are in the tables of values.
+    customer, product, pair
+        float64 (C, u), (D, P) and (E, m): the columns that facts put bounds to, in this order.
+    bound_start, bound, low, high
+        For each reason the columns and their bounds.
+    unbound, truth
+        For each reason −1, or where in `truth`, bool (U, m), its fact is found instead.
+    out
+        int16 (m, k): filled with the reasons, strongest first; given as −1.
+    """
+    features, customers = relative.shape[1], customer.shape[0]
+    products = customers + product.shape[0]
+    claimed = np.full(features, -1, dtype=np.int64)
+    reason = np.empty(unbound.size, dtype=np.int64)
+    source = np.empty(unbound.size, dtype=np.int64)
+    strength = np.empty(out.shape[1], dtype=np.float32)
+    carries = np.empty(features + joint.size + 1, dtype=np.int64)
+    for i in range(relative.shape[0]):
+        count = heavy = 0
+        for s in range(features):  # without a branch, as few are heavy and it could not be foreseen which
+            carries[heavy] = s
+            heavy += relative[i, s] >= least[i]
+        for k in range(joint.size):
+            carries[heavy] = features + k
+            heavy += together[i, k] >= least[i]
+        for place in range(heavy):
+            s = carries[place]
+            if s < features:
+                start, stop = single_start[s], single_start[s + 1]
+            else:
+                start, stop = s - features, s - features + 1
+            for each in range(start, stop):
+                r = single[each] if s < features else joint[each]
+                good = unbound[r] < 0 or truth[unbound[r], i]
+                for at in range(bound_start[r], bound_start[r + 1]):
+                    c = bound[at]
+                    if c < customers:
+                        value = customer[c, rows[i]]
+                    elif c < products:
+                        value = product[c - customers, cols[i]]
+                    else:
+                        value = pair[c - products, i]
+                    good &= low[at] <= value <= high[at]
+                if good:
+                    at = count
+                    while at > 0 and reason[at - 1] > r:
+                        reason[at] = reason[at - 1]
+                        source[at] = source[at - 1]
+                        at -= 1
+                    reason[at] = r
+                    source[at] = s
+                    count += 1
+        found = 0
+        for place in range(count):
+            s = source[place]
+            if s < features:
+                start, stop, weight = s, s + 1, relative[i, s]
+            else:
+                start, stop = member_start[s - features], member_start[s - features + 1]
+                weight = together[i, s - features]
+            free = True
+            for at in range(start, stop):
+                free &= claimed[s if s < features else member[at]] != i
+            if not free:
+                continue
+            for at in range(start, stop):
+                claimed[s if s < features else member[at]] = i
+            if found == strength.size and not weight > strength[found - 1]:
+                continue
+            at = min(found, strength.size - 1)
+            found = at + 1
+            while at > 0 and weight > strength[at - 1]:
+                strength[at] = strength[at - 1]
+                out[i, at] = out[i, at - 1]
+                at -= 1
+            strength[at] = weight
+            out[i, at] = reason[place]
+
+
+@kernel(f"int64({_RULES}, Array(int8, 1, 'C', True), int32[::1], int32[::1], int8[::1], int8[::1])")
+def refusals(rule: Int8, stage_of: Int8, rows: Int32, cols: Int32, rules: Int8, stages: Int8) -> int:
+    """List every pair with a rule, row by row, with the rule and its stage; return how many."""
+    found = 0
+    for i in range(rule.shape[0]):
+        for j in range(rule.shape[1]):
+            if rule[i, j] >= 0:
+                rows[found] = i
+                cols[found] = j
+                rules[found] = rule[i, j]
+                stages[found] = stage_of[rule[i, j]]
+                found += 1
     return found

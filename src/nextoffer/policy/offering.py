@@ -13,7 +13,7 @@ import pyarrow.types as pt
 
 from nextoffer import keyed
 from nextoffer.policy.logic import Values
-from nextoffer.tables.flow import Kind, ids_as_text
+from nextoffer.tables.flow import Floats, Kind, ids_as_text
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +58,13 @@ class Offering:
         types = self.types.to_pylist()
         names = self.table.column("name").to_pylist() if "name" in self.table.column_names else [None] * len(ids)
         return [name or f"{kind} {i}" for name, kind, i in zip(names, types, ids, strict=True)]
+
+    def bounded(self, name: str) -> Floats:
+        """Return ``product.<column>`` as float64 of shape (P,) to put bounds to: of a text, 0 where known, else NaN."""
+        values = self.column(name.removeprefix("product."))
+        if values.dtype != object:
+            return values
+        return np.array([np.nan if text is None else 0.0 for text in values], dtype=np.float64)
 
     def column(self, name: str) -> Values:
         """Return a product column (its name without ``product.``), of shape (P,): NaN or None where null or absent."""

@@ -14,13 +14,16 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from nextoffer import keyed
+from nextoffer import compiled, keyed
+from nextoffer.policy import kernels
 from nextoffer.policy.batch import Batch
 from nextoffer.policy.offering import Offering
-from nextoffer.policy.ranking import OFFERED, Ranking
+from nextoffer.policy.ranking import OFFERED, Ranking, Rules
 from nextoffer.policy.reasons import Reasons
 from nextoffer.policy.stages import RULES, stage_of
 from nextoffer.tables.flow import Floats, Indices, decisions_schema, refusals_schema
+
+Places = npt.NDArray[np.int32]
 
 _STAGES = tuple(dict.fromkeys(stage_of(name) for name in RULES))
 _STAGE_OF = np.array([_STAGES.index(stage_of(name)) for name in RULES], dtype=np.int8)
@@ -68,7 +71,6 @@ class Writer:
         run = f"{ids.as_of.isoformat()} {ids.model_id} {policy_id} {ids.seed}"
         self._key = int.from_bytes(sha256(run.encode()).digest()[:8])
         self._product_bits = _bits32(self._key, "product", offering.keys)
-        self._every = np.arange(len(offering), dtype=_small(len(offering)))
 
     def decisions(self, batch: Batch, ranking: Ranking, reasons: Reasons) -> pa.Table:
         """Return the offers: customers in the order they came, each with ranks 1..k."""
@@ -97,14 +99,12 @@ class Writer:
 
     def refusals(self, batch: Batch, ranking: Ranking) -> pa.Table:
         """Return every pair that is no offer: customers and products in the order they came."""
-        refused = ranking.rule != OFFERED
-        rows = np.repeat(np.arange(len(refused), dtype=np.int32), np.count_nonzero(refused, axis=1))
-        rule = ranking.rule[refused]
+        rows, cols, rules, stages = (_refused if compiled.ready() else _refused_by_numpy)(ranking)
         columns = {
             "customer_id": _Column(batch.features.customer_ids, unique=True).take(rows),
-            "product_id": self._ids.take(np.broadcast_to(self._every, refused.shape)[refused]),
-            "stage": encoded(_STAGE_OF[rule], _STAGE_TEXTS),
-            "rule": encoded(rule, _RULE_TEXTS),
+            "product_id": self._ids.take(cols),
+            "stage": encoded(stages, _STAGE_TEXTS),
+            "rule": encoded(rules, _RULE_TEXTS),
         }
         return pa.Table.from_arrays(list(columns.values()), names=list(columns))
 
@@ -153,6 +153,21 @@ class _Column:
         if self._place is None:
             return encoded(at, self._values)
         return encoded(self._place[at], self._values, None if self._null is None else self._null[at])
+
+
+def _refused(ranking: Ranking) -> tuple[Places, Places, Rules, Rules]:
+    """Return rows, columns, rules and stages of all pairs that are no offers."""
+    count = ranking.rule.size - len(ranking.rows)
+    rows, cols = np.empty(count, dtype=np.int32), np.empty(count, dtype=np.int32)
+    rules, stages = np.empty(count, dtype=np.int8), np.empty(count, dtype=np.int8)
+    kernels.refusals(ranking.rule, _STAGE_OF, rows, cols, rules, stages)
+    return rows, cols, rules, stages
+
+
+def _refused_by_numpy(ranking: Ranking) -> tuple[Places, Places, Rules, Rules]:
+    rows, cols = (at.astype(np.int32) for at in np.nonzero(ranking.rule != OFFERED))
+    rules = ranking.rule[rows, cols]
+    return rows, cols, rules, _STAGE_OF[rules]
 
 
 def encoded(

@@ -19,6 +19,7 @@ from nextoffer.errors import PolicyError
 from nextoffer.policy import kernels
 from nextoffer.policy.batch import Batch
 from nextoffer.policy.file import Policy
+from nextoffer.policy.logic import Mask
 from nextoffer.policy.stages import PAIR_RULES, RULES, TOP_N, WEEKLY_CAP, stops
 from nextoffer.tables.flow import Floats, Indices
 
@@ -104,8 +105,8 @@ def best_first(log_odds: LogOdds, rule: Rules, most: int, batch: Batch, seed: in
         int8 (n, P): negative where the pair is open.
     """
     wide = min(most + 1, log_odds.shape[1])
-    order, best = (_front if compiled.ready() else _front_by_numpy)(log_odds, rule, wide)
-    tied = np.flatnonzero(_close(best))
+    order, close = (_front if compiled.ready() else _front_by_numpy)(log_odds, rule, wide)
+    tied = np.flatnonzero(close)
     if tied.size:
         key = np.where(rule[tied] < 0, -propensity(log_odds[tied]), np.inf)
         exact = np.lexsort((ties(batch, tied, seed), key), axis=1)[:, :wide]
@@ -118,31 +119,23 @@ def ties(batch: Batch, rows: Indices, seed: int) -> Floats:
     return keyed.uniform(seed, "tie", batch.customer_keys[rows], batch.offering.keys)
 
 
-def _front(log_odds: LogOdds, rule: Rules, most: int) -> tuple[Columns, LogOdds]:
-    """Return the columns (n, most) of each row's best open pairs, best first, and their log-odds; −1 and NaN beyond."""
-    order, best = np.empty((len(rule), most), dtype=np.int16), np.empty((len(rule), most), dtype=np.float32)
-    kernels.front(np.ascontiguousarray(log_odds), rule, order, best)
-    return order, best
+def _front(log_odds: LogOdds, rule: Rules, most: int) -> tuple[Columns, Mask]:
+    """Return the columns (n, most) of each row's best open pairs, best first, −1 beyond, and who may have ties."""
+    order, close = np.empty((len(rule), most), dtype=np.int16), np.empty(len(rule), dtype=np.bool_)
+    kernels.front(np.ascontiguousarray(log_odds), rule, order, close)
+    return order, close
 
 
-def _front_by_numpy(log_odds: LogOdds, rule: Rules, most: int) -> tuple[Columns, LogOdds]:
+def _front_by_numpy(log_odds: LogOdds, rule: Rules, most: int) -> tuple[Columns, Mask]:
     key = np.where(rule < 0, -np.maximum(log_odds, np.finfo(np.float32).min), np.float32(np.inf))
     order = np.argsort(key, axis=1) if most >= key.shape[1] else np.argpartition(key, most - 1, axis=1)[:, :most]
     order = np.take_along_axis(order, np.argsort(np.take_along_axis(key, order, axis=1), axis=1), axis=1)
     open_ = np.take_along_axis(rule, order, axis=1) < 0
-    best = np.where(open_, np.take_along_axis(log_odds, order, axis=1), np.float32(np.nan))
-    return np.where(open_, order, -1).astype(np.int16), best
-
-
-def _close(best: LogOdds) -> npt.NDArray[np.bool_]:
-    """Return bool (n,): neighbours among the best are so close that their propensities may be equal.
-
-    Between −700 and 15 the propensities of float32 log-odds further apart than 1e-12 differ by more than rounding.
-    """
+    best = np.take_along_axis(log_odds, order, axis=1)
     above, below = best[:, :-1], best[:, 1:]
     with np.errstate(invalid="ignore"):
-        close = (above - below <= np.float32(1e-12)) | (below > 15) | (above < -700)
-    return np.asarray((close & ~np.isnan(below)).any(axis=1))
+        close = (above - below <= kernels.NEAR) | (below > kernels.HIGHEST) | (above < kernels.LOWEST)
+    return np.where(open_, order, -1).astype(np.int16), np.asarray((close & open_[:, 1:]).any(axis=1))
 
 
 def _settled(rule: Rules, top: Columns, room: Counts) -> tuple[Indices, Indices]:
@@ -161,14 +154,34 @@ def _settled_by_numpy(rule: Rules, top: Columns, room: Counts) -> tuple[Indices,
 
 
 def _stopped(batch: Batch, policy: Policy) -> Rules:
-    """Return the first of the rules on single pairs that stops each pair, or `OFFERED`."""
+    """Return the first of the rules on single pairs that stops each pair, or `OFFERED`.
+
+    Rules are numbered in the order in which they are blamed, so the first is the smallest: −1, read without a sign, is
+    larger than all.
+    """
     rule = np.full(batch.shape, OFFERED, dtype=np.int8)
-    for name in reversed(PAIR_RULES):
-        np.copyto(rule, np.int8(RULES.index(name)), where=stops(name, batch, policy))
+    first = rule.view(np.uint8)
+    for name in PAIR_RULES:
+        _blame(first, np.uint8(RULES.index(name)), stops(name, batch, policy))
     return rule
 
 
+def _blame(first: npt.NDArray[np.uint8], rule: np.uint8, stopped: Mask) -> None:
+    """Note a rule for the pairs it stops and no earlier one; a mask of one row or column speaks for all of them."""
+    if stopped.shape == first.shape:
+        number = np.subtract(np.ascontiguousarray(stopped).view(np.uint8), np.uint8(1))  # 0 where stopped, else 255
+        np.minimum(first, np.bitwise_or(number, rule, out=number), out=first)
+    elif stopped.size == 1:
+        np.minimum(first, rule if stopped.item() else np.uint8(255), out=first)
+    elif stopped.shape[1] == 1:
+        rows = np.flatnonzero(stopped)
+        first[rows] = np.minimum(first[rows], rule)
+    else:
+        cols = np.flatnonzero(stopped)
+        first[:, cols] = np.minimum(first[:, cols], rule)
+
+
 def _check(log_odds: LogOdds) -> None:
-    missing = int(np.isnan(log_odds).sum())
-    if missing:
+    if np.isnan(log_odds.min(initial=0.0)):
+        missing = int(np.isnan(log_odds).sum())
         raise PolicyError(f"{missing} of {log_odds.size} scores are not numbers, so these pairs cannot be ranked")

@@ -14,20 +14,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from nextoffer.policy.batch import Pairs
 from nextoffer.policy.catalogue import Audience, Catalogue, Side
+from nextoffer.policy.choosing import chosen
 from nextoffer.policy.file import ReasonLimits
-from nextoffer.policy.speakers import Speaker, speakers
-from nextoffer.policy.weights import Weight, Weights
+from nextoffer.policy.told import Told, told
 from nextoffer.policy.wording import worded
-from nextoffer.tables.flow import Indices
-
-_BLOCK = 16_384  # pairs at a time: their contributions stay near the processor
-
-_Chosen = npt.NDArray[np.int16]
 
 
 @dataclass(frozen=True)
@@ -37,7 +31,7 @@ class Reasons:
     Attributes
     ----------
     texts, codes
-        Arrow lists of strings, m of each, of equal lengths.
+        Arrow lists of strings, m of each, of equal lengths; each distinct string is kept once.
     """
 
     texts: pa.ListArray
@@ -70,11 +64,21 @@ def reasons_for(
     PolicyError
         A reason of the bank's own does not fit the bank's columns.
     """
-    limits = limits or ReasonLimits()
-    given = speakers(catalogue, pairs.batch, side, audience)
-    starts = range(0, len(pairs), _BLOCK) or [0]
-    blocks = [_of_block(pairs.part(start, start + _BLOCK), given, limits, audience) for start in starts]
-    return Reasons(pa.concat_arrays([b.texts for b in blocks]), pa.concat_arrays([b.codes for b in blocks]))
+    return reasons_told(pairs, told(catalogue, pairs.batch, side, audience), limits or ReasonLimits())
+
+
+def reasons_told(pairs: Pairs, given: Told, limits: ReasonLimits) -> Reasons:
+    """Return which of the reasons given speak for (or against) each of m pairs, in words."""
+    places = chosen(pairs, given, limits)
+    told = places >= 0
+    counts = np.count_nonzero(told, axis=1)
+    speaker = places[told]
+    offsets = pa.array(np.concatenate([[0], np.cumsum(counts)]).astype(np.int32))
+    place, texts = worded(given, pairs, np.repeat(np.arange(len(pairs)), counts), speaker)
+    return Reasons(
+        pa.ListArray.from_arrays(offsets, pa.DictionaryArray.from_arrays(place, texts, safe=False)),
+        pa.ListArray.from_arrays(offsets, pa.DictionaryArray.from_arrays(speaker, given.codes, safe=False)),
+    )
 
 
 def explain_low_rank(
@@ -82,77 +86,3 @@ def explain_low_rank(
 ) -> Reasons:
     """Return what speaks against each of m pairs: why they rank low, not why they are refused."""
     return reasons_for(pairs, catalogue, limits=limits, side="against", audience=audience)
-
-
-def _of_block(pairs: Pairs, given: tuple[Speaker, ...], limits: ReasonLimits, audience: Audience) -> Reasons:
-    chosen = _chosen(pairs, given, limits)
-    counts = (chosen >= 0).sum(axis=1)
-    flat = chosen[chosen >= 0]
-    pair_of = np.repeat(np.arange(len(pairs)), counts)
-    by_speaker = np.argsort(flat, kind="stable")
-    bounds = np.searchsorted(flat[by_speaker], np.arange(len(given) + 1))
-    pool: list[str] = []
-    text_of = np.empty(len(flat), dtype=np.intp)
-    for speaker, start, stop in zip(given, bounds[:-1], bounds[1:], strict=True):
-        if start < stop:
-            where = by_speaker[start:stop]
-            texts, which = worded(speaker, pairs, pair_of[where], audience)
-            text_of[where] = len(pool) + which
-            pool += texts
-    codes = pa.array([speaker.code for speaker in given], type=pa.string())
-    offsets = pa.array(np.concatenate([[0], np.cumsum(counts)]), type=pa.int32())
-    return Reasons(
-        pa.ListArray.from_arrays(offsets, pa.array(pool, type=pa.string()).take(pa.array(text_of))),
-        pa.ListArray.from_arrays(offsets, codes.take(pa.array(flat))),
-    )
-
-
-def _chosen(pairs: Pairs, given: tuple[Speaker, ...], limits: ReasonLimits) -> _Chosen:
-    """Return int16 (m, max): positions in `given` of each pair's reasons, strongest first, then -1."""
-    if not given or not len(pairs):
-        return np.full((len(pairs), limits.max), -1, dtype=np.int16)
-    weights = Weights.of(pairs, given[0].reason.side, limits)
-    claimed = np.zeros(weights.relative.shape, dtype=np.bool_)
-    true = _Found(len(pairs), _most(given, limits))
-    for k, speaker in enumerate(given):
-        strength, at = weights.material(speaker.members)
-        for feature in speaker.members:
-            at = at[~claimed[feature, at]] if at.size else at
-        if at.size:
-            at = at[speaker.holds(pairs, at)]
-            true.add(k, at, strength[at])
-            for feature in speaker.members:
-                claimed[feature, at] = True
-    return true.strongest(limits.max)
-
-
-def _most(given: tuple[Speaker, ...], limits: ReasonLimits) -> int:
-    """Return how many material reasons a pair can have: each has its share of the whole to itself."""
-    shares = len(given) if limits.min_share == 0 else int(1 / limits.min_share) + 2  # rounding may let one more in
-    return min(len(given), shares)
-
-
-class _Found:
-    """The reasons found true of m pairs, at most `most` of each, in the order found."""
-
-    def __init__(self, pairs: int, most: int) -> None:
-        self.count = np.zeros(pairs, dtype=np.intp)
-        self.strength = np.full((pairs, most), -np.inf, dtype=np.float32)
-        self.speaker: _Chosen = np.full((pairs, most), -1, dtype=np.int16)
-
-    def add(self, speaker: int, at: Indices, strength: Weight) -> None:
-        """Note one reason for the pairs `at`."""
-        slot = self.count[at]
-        self.strength[at, slot] = strength
-        self.speaker[at, slot] = speaker
-        self.count[at] = slot + 1
-
-    def strongest(self, most: int) -> _Chosen:
-        """Return int16 (m, most): each pair's strongest reasons, strongest first, among equals the one found first."""
-        pair = np.arange(len(self.count))
-        chosen = np.full((len(pair), most), -1, dtype=np.int16)
-        for place in range(min(most, self.strength.shape[1])):
-            slot = self.strength.argmax(axis=1)
-            chosen[:, place] = np.where(self.strength[pair, slot] > -np.inf, self.speaker[pair, slot], -1)
-            self.strength[pair, slot] = -np.inf
-        return chosen

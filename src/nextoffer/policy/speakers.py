@@ -10,8 +10,9 @@ from typing import NamedTuple
 import numpy as np
 
 from nextoffer.errors import PolicyError, did_you_mean
-from nextoffer.policy.batch import Batch, Pairs
-from nextoffer.policy.catalogue import EACH_NAMES, Audience, Catalogue, Reason, Side
+from nextoffer.policy.batch import Pairs
+from nextoffer.policy.bounds import Bound, bounds
+from nextoffer.policy.catalogue import EACH_NAMES, Catalogue, Reason
 from nextoffer.policy.expression import Expression, parsed
 from nextoffer.policy.logic import Columns, Mask, Values
 from nextoffer.policy.stats import FeatureStat, FeatureStats, pair_label
@@ -44,6 +45,8 @@ class Speaker:
         Name and plain words of the single feature where the reason is given for each.
     yardsticks
         What is low, typical and high, under the names the fact and texts use.
+    bounds
+        The fact as bounds of columns, where it can be said so; else None.
     """
 
     code: str
@@ -53,6 +56,7 @@ class Speaker:
     feature: str | None
     label: str
     yardsticks: Columns
+    bounds: tuple[Bound, ...] | None
 
     def holds(self, pairs: Pairs, at: Indices) -> Mask:
         """Return for which of the pairs `at` the fact is known to be true."""
@@ -67,41 +71,29 @@ class Speaker:
         return pairs.column(self.feature if name == "value" and self.feature else name, at)
 
 
-def speakers(catalogue: Catalogue, batch: Batch, side: Side, audience: Audience) -> tuple[Speaker, ...]:
-    """Return the reasons of one side that can be given to one audience for this batch, in order of precedence.
+@lru_cache(maxsize=16)
+def fitted(catalogue: Catalogue, vocabulary: Vocabulary) -> tuple[Speaker, ...]:
+    """Return the reasons that can be given at a bank, in order of precedence.
 
     Raises
     ------
     PolicyError
         A reason of the bank's own names columns that are not there, or compares what cannot be compared.
     """
-    labels = tuple((column.name, column.label) for column in batch.features.columns)
-    vocabulary = Vocabulary(tuple(batch.scores.features), tuple(batch.kinds.items()), labels)
-    return _told(catalogue, vocabulary, side, audience)
-
-
-@lru_cache(maxsize=64)
-def _told(catalogue: Catalogue, vocabulary: Vocabulary, side: Side, audience: Audience) -> tuple[Speaker, ...]:
-    fitted = _fitted(catalogue, vocabulary)
-    return tuple(s for s in fitted if s.reason.side == side and s.reason.text(audience) is not None)
-
-
-@lru_cache(maxsize=16)
-def _fitted(catalogue: Catalogue, vocabulary: Vocabulary) -> tuple[Speaker, ...]:
-    fitted: list[Speaker] = []
+    found: list[Speaker] = []
     problems: list[str] = []
     kinds = dict(vocabulary.kinds)
     named = _with_yardsticks(kinds)
     for reason in catalogue.reasons:
         try:
-            fitted += _fit(reason, catalogue.stats, vocabulary, named)
+            found += _fit(reason, catalogue.stats, vocabulary, named)
         except PolicyError as error:
             problems += [f"reason {reason.code}: {p}" for p in error.problems if reason.code in catalogue.own]
         if reason.code in catalogue.own:
             problems += _strangers(reason, [*kinds, *vocabulary.features])
     if problems:
         raise PolicyError(problems)
-    return tuple(fitted)
+    return tuple(found)
 
 
 def _fit(reason: Reason, stats: FeatureStats, vocabulary: Vocabulary, named: Mapping[str, Kind]) -> list[Speaker]:
@@ -113,23 +105,21 @@ def _fit(reason: Reason, stats: FeatureStats, vocabulary: Vocabulary, named: Map
         typed = fact.typed(named)
         together = tuple(position[name] for name in members)
         yardsticks = _yardsticks(fact.names, stats)
-        return [Speaker(reason.code, reason, typed, together, None, "", yardsticks)] if members else []
-    typed = fact.typed({**named, **dict.fromkeys(EACH_NAMES, reason.each)})
+        within = bounds(fact.tree, named, yardsticks)
+        return [Speaker(reason.code, reason, typed, together, None, "", yardsticks, within)] if members else []
+    named = {**named, **dict.fromkeys(EACH_NAMES, reason.each)}
+    typed = fact.typed(named)
     labels = dict(vocabulary.labels)
     alone = [name for name in members if named.get(name) == reason.each]
     own = [*_YARDSTICKS, *fact.names]
-    return [
-        Speaker(
-            f"{reason.code}:{name}",
-            reason,
-            typed,
-            (position[name],),
-            name,
-            _label(name, labels),
-            _yardsticks(own, stats, name),
-        )
-        for name in alone
-    ]
+    found = []
+    for name in alone:
+        yardsticks = _yardsticks(own, stats, name)
+        within = bounds(fact.tree, named, yardsticks)
+        within = within and tuple(b._replace(column=name) if b.column == "value" else b for b in within)
+        code, label = f"{reason.code}:{name}", _label(name, labels)
+        found.append(Speaker(code, reason, typed, (position[name],), name, label, yardsticks, within))
+    return found
 
 
 def _with_yardsticks(kinds: Mapping[str, Kind]) -> dict[str, Kind]:

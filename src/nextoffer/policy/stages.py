@@ -82,15 +82,17 @@ def _held(batch: Batch, policy: Policy) -> Mask:
     held = batch.facts.held
     closed = closed_by(batch, policy)
     stopped = held.copy()
-    for i in np.flatnonzero(closed.sum(axis=1) > 1):
-        stopped |= held[:, [i]] & closed[i]
+    for i, j in zip(*np.nonzero(closed), strict=True):
+        if i != j:
+            stopped[:, j] |= held[:, i]
     return stopped
 
 
 def _min_income(batch: Batch, policy: Policy) -> Mask:
     least = least_income(batch, policy)
-    enough = income(batch)[:, None] >= least  # not known is never enough
-    return ~enough & (least > 0)
+    has = income(batch)
+    # not known is never enough, but anything is enough where nothing is asked
+    return np.where(np.isnan(has), -np.inf, has)[:, None] < np.where(least > 0, least, -np.inf)
 
 
 def _cutoff(batch: Batch, policy: Policy) -> Mask:

@@ -62,10 +62,14 @@ class Weights:
         return together, np.flatnonzero(together >= self.least)
 
 
+def floor(limits: ReasonLimits) -> np.float32:
+    """Return the least log-odds that any reason must carry: above 0."""
+    return np.float32(max(np.float32(limits.min_log_odds), np.finfo(np.float32).tiny))
+
+
 def _least(relative: Weight, limits: ReasonLimits) -> Weight:
     """Return max(share × all that is positive, log-odds) for each pair, or the smallest number above 0."""
     positive = np.zeros(relative.shape[1], dtype=np.float32)
     for feature in relative:
         positive += np.maximum(feature, 0)
-    floor = max(np.float32(limits.min_log_odds), np.finfo(np.float32).tiny)
-    return np.asarray(np.maximum(np.float32(limits.min_share) * positive, floor), dtype=np.float32)
+    return np.asarray(np.maximum(np.float32(limits.min_share) * positive, floor(limits)), dtype=np.float32)

@@ -12,10 +12,37 @@ from nextoffer.policy.batch import Pairs
 from nextoffer.policy.catalogue import PLACEHOLDER, Audience
 from nextoffer.policy.logic import Values
 from nextoffer.policy.speakers import Speaker
+from nextoffer.policy.told import Told
 from nextoffer.tables.flow import Floats, Indices
 
+Chosen = npt.NDArray[np.int16]
 
-def worded(speaker: Speaker, pairs: Pairs, at: Indices, audience: Audience) -> tuple[list[str], Indices]:
+
+def worded(given: Told, pairs: Pairs, pair: Indices, speaker: Chosen) -> tuple[pa.Array, pa.Array]:
+    """Return the distinct texts of r reasons, and which of them each reason has.
+
+    Parameters
+    ----------
+    pair, speaker
+        Each reason's pair, and its place in `given`.
+
+    Returns
+    -------
+    whole numbers (r,), texts
+    """
+    place = given.fixed.place[speaker]
+    open_ = np.flatnonzero(place < 0)
+    if not open_.size:
+        return pa.array(place.astype(np.int32)), given.fixed.array
+    distinct = dict(given.fixed.distinct)
+    for k in np.unique(speaker[open_]).tolist():
+        where = open_[speaker[open_] == k]
+        texts, which = _worded(given.speakers[k], pairs, pair[where], given.audience)
+        place[where] = np.array([distinct.setdefault(text, len(distinct)) for text in texts])[which]
+    return pa.array(place.astype(np.int32)), pa.array(distinct, type=pa.string())
+
+
+def _worded(speaker: Speaker, pairs: Pairs, at: Indices, audience: Audience) -> tuple[list[str], Indices]:
     """Return the distinct texts of one reason for the pairs `at`, and which of them each pair gets."""
     template = (speaker.reason.text(audience) or "").replace("{label}", speaker.label)
     names = list(dict.fromkeys(PLACEHOLDER.findall(template)))

@@ -1,0 +1,165 @@
+"""The reasons that can be told to one audience on one side, laid out for loops over many pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from itertools import accumulate
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from nextoffer.policy.batch import Batch
+from nextoffer.policy.catalogue import PLACEHOLDER, Audience, Catalogue, Side
+from nextoffer.policy.speakers import Speaker, Vocabulary, fitted
+
+Places = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Told:
+    """K reasons in order of precedence.
+
+    Attributes
+    ----------
+    speakers
+        The reasons, fitted to a bank.
+    side, audience
+        Whose they are, and who is told.
+    features
+        How many features contribute, F.
+    """
+
+    speakers: tuple[Speaker, ...]
+    side: Side
+    audience: Audience
+    features: int
+
+    @cached_property
+    def single(self) -> Ragged:
+        """For each feature, the reasons that speak for it alone."""
+        of: list[list[int]] = [[] for _ in range(self.features)]
+        for k, speaker in enumerate(self.speakers):
+            if len(speaker.members) == 1:
+                of[speaker.members[0]].append(k)
+        return Ragged.of(of)
+
+    @cached_property
+    def joint(self) -> Places:
+        """The reasons that speak for several features together."""
+        return np.array([k for k, s in enumerate(self.speakers) if len(s.members) > 1], dtype=np.int64)
+
+    @cached_property
+    def members(self) -> Ragged:
+        """For each of `joint`, the features it speaks for."""
+        return Ragged.of([self.speakers[k].members for k in self.joint])
+
+    @cached_property
+    def columns(self) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+        """The columns that facts put bounds to: customers', products' and pairs'."""
+        names = dict.fromkeys(b.column for s in self.speakers for b in s.bounds or ())
+        product = tuple(name for name in names if name.startswith("product."))
+        pair = tuple(name for name in names if name.startswith("pair."))
+        return tuple(name for name in names if name not in {*product, *pair}), product, pair
+
+    @cached_property
+    def bounds(self) -> Bounds:
+        """What the facts ask of the columns."""
+        place = {name: i for i, name in enumerate(name for names in self.columns for name in names)}
+        every = [speaker.bounds or () for speaker in self.speakers]
+        flat = [bound for bounds in every for bound in bounds]
+        return Bounds(
+            Ragged.of([[place[b.column] for b in bounds] for bounds in every]),
+            np.array([b.low for b in flat], dtype=np.float64),
+            np.array([b.high for b in flat], dtype=np.float64),
+        )
+
+    @cached_property
+    def unbound(self) -> Places:
+        """int64 (K,): which of the facts that are no bounds is the reason's, or −1."""
+        free = accumulate((speaker.bounds is None for speaker in self.speakers), initial=0)
+        return np.array(
+            [u if s.bounds is None else -1 for u, s in zip(free, self.speakers, strict=False)], dtype=np.int64
+        )
+
+    @cached_property
+    def fixed(self) -> Texts:
+        """The texts that are the same whoever is told."""
+        words = [(s.reason.text(self.audience) or "").replace("{label}", s.label) for s in self.speakers]
+        return Texts.of([None if PLACEHOLDER.search(text) else text for text in words])
+
+    @cached_property
+    def codes(self) -> pa.Array:
+        """The reasons' codes."""
+        return pa.array([speaker.code for speaker in self.speakers], type=pa.string())
+
+
+@dataclass(frozen=True)
+class Ragged:
+    """Lists of whole numbers, one after the other: list i is ``flat[start[i] : start[i + 1]]``."""
+
+    start: Places
+    flat: Places
+
+    @classmethod
+    def of(cls, lists: Sequence[Sequence[int]]) -> Ragged:
+        """Return these lists."""
+        start = np.cumsum([0, *map(len, lists)], dtype=np.int64)
+        return cls(start, np.array([i for each in lists for i in each], dtype=np.int64))
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """For each reason the places of columns, and for each of these the least and greatest value allowed."""
+
+    column: Ragged
+    low: npt.NDArray[np.float64]
+    high: npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Texts of K reasons.
+
+    Attributes
+    ----------
+    place
+        int64 (K,): where in `distinct` each stands, or −1 where it is still to be found.
+    distinct
+        Text → its place.
+    array
+        The same for Arrow.
+    """
+
+    place: Places
+    distinct: dict[str, int]
+    array: pa.Array
+
+    @classmethod
+    def of(cls, texts: Iterable[str | None]) -> Texts:
+        """Return the texts, each kept once."""
+        distinct: dict[str, int] = {}
+        place = [-1 if text is None else distinct.setdefault(text, len(distinct)) for text in texts]
+        return cls(np.array(place, dtype=np.int64), distinct, pa.array(distinct, type=pa.string()))
+
+
+def told(catalogue: Catalogue, batch: Batch, side: Side, audience: Audience) -> Told:
+    """Return the reasons of one side that can be given to one audience for this batch, in order of precedence.
+
+    Raises
+    ------
+    PolicyError
+        A reason of the bank's own names columns that are not there, or compares what cannot be compared.
+    """
+    labels = tuple((column.name, column.label) for column in batch.features.columns)
+    vocabulary = Vocabulary(tuple(batch.scores.features), tuple(batch.kinds.items()), labels)
+    return _told(catalogue, vocabulary, side, audience)
+
+
+@lru_cache(maxsize=64)
+def _told(catalogue: Catalogue, vocabulary: Vocabulary, side: Side, audience: Audience) -> Told:
+    every = fitted(catalogue, vocabulary)
+    given = tuple(s for s in every if s.reason.side == side and s.reason.text(audience) is not None)
+    return Told(given, side, audience, len(vocabulary.features))
