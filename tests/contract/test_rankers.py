@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nextoffer import compiled
 from nextoffer.errors import ModelError
 from nextoffer.models.baselines import BASELINES, Baseline
 from nextoffer.models.boosting import BoostSettings
@@ -42,7 +44,6 @@ class Fitted:
     ranker: Ranker
     training: Training
     parts_within: float
-    exact: bool
 
     def score(self, features: FeatureTable) -> Scores:
         return self.ranker.score(features, self.training.products)
@@ -58,12 +59,22 @@ def training() -> Training:
 def fitted(request: pytest.FixtureRequest, training: Training) -> Fitted:
     trees = request.param == "lightgbm"
     ranker = RANKERS[request.param]().fit(training)
-    return Fitted(ranker, training, parts_within=1e-3 if trees else 1e-5, exact=not trees)
+    return Fitted(ranker, training, parts_within=1e-3 if trees else 1e-5)
 
 
 @pytest.fixture(params=RANKERS)
 def unfitted(request: pytest.FixtureRequest) -> Ranker:
     return RANKERS[request.param]()
+
+
+@contextmanager
+def kernels() -> Iterator[None]:
+    """Let rankers use compiled kernels."""
+    assert compiled.warm_up()
+    try:
+        yield
+    finally:
+        compiled.cool_down()
 
 
 def every_pair(scores: Scores) -> tuple[np.ndarray, np.ndarray]:
@@ -121,17 +132,62 @@ def test_a_score_does_not_depend_on_who_is_scored_beside(fitted: Fitted, order: 
         np.asarray(order[a:b], dtype=np.intp) for a, b in zip([0, *stops], [*stops, 20], strict=True)
     ]  # some of them empty
     scored = np.concatenate([fitted.score(CUSTOMERS.take(part)).log_odds for part in parts])
-    assert np.array_equal(scored, whole) if fitted.exact else scored == pytest.approx(whole, abs=1e-6)
+    assert np.array_equal(scored, whole)
 
 
 def test_one_by_one_is_the_same_as_all_at_once(fitted: Fitted) -> None:
     scores = fitted.score(CUSTOMERS)
     for i in range(len(CUSTOMERS)):
         alone = fitted.score(CUSTOMERS.take(np.array([i])))
-        assert np.array_equal(alone.log_odds[0], scores.log_odds[i]) or not fitted.exact
+        assert np.array_equal(alone.log_odds[0], scores.log_odds[i])
         first, own = np.zeros(6, dtype=np.intp), np.full(6, i)
         every = np.arange(6)
-        assert alone.contributions(first, every) == pytest.approx(scores.contributions(own, every), abs=1e-6)
+        assert np.array_equal(alone.contributions(first, every), scores.contributions(own, every))
+        beside, together = alone.pair_values(first, every), scores.pair_values(own, every)
+        assert list(beside) == list(together)
+        assert all(np.array_equal(beside[name], together[name], equal_nan=True) for name in together)
+
+
+@pytest.mark.parametrize("chunk", [1, 8, 9, 50, 333])
+def test_any_chunking_gives_the_same_scores(fitted: Fitted, chunk: int) -> None:
+    many = worlds.customers(333, seed=10)
+    whole = fitted.score(many).log_odds
+    parts = [many.take(np.arange(i, min(i + chunk, 333))) for i in range(0, 333, chunk)]
+    assert np.array_equal(np.concatenate([fitted.score(part).log_odds for part in parts]), whole)
+
+
+def test_kernels_change_nothing(fitted: Fitted) -> None:
+    many = worlds.customers(2500, seed=11)
+    plain = fitted.score(many)
+    rows, cols = every_pair(plain)
+    parts, values = plain.contributions(rows, cols), dict(plain.pair_values(rows, cols))
+    with kernels():
+        quick = fitted.score(many)
+        assert np.array_equal(quick.log_odds, plain.log_odds)
+        assert np.array_equal(quick.contributions(rows, cols), parts)
+        again = quick.pair_values(rows, cols)
+        assert all(np.array_equal(again[name], values[name], equal_nan=True) for name in values)
+        assert np.array_equal(fitted.score(many.take(np.arange(3))).log_odds, plain.log_odds[:3])
+
+
+def test_only_what_is_read_is_needed(fitted: Fitted) -> None:
+    reads = fitted.ranker.reads
+    assert reads <= set(CUSTOMERS.names)
+    assert not any(CUSTOMERS.column(name).purpose == "rule" for name in reads)
+    whole, part = fitted.score(CUSTOMERS), fitted.score(CUSTOMERS.select(reads))
+    rows, cols = every_pair(whole)
+    assert np.array_equal(part.log_odds, whole.log_odds)
+    assert part.features == whole.features
+    assert np.array_equal(part.contributions(rows, cols), whole.contributions(rows, cols))
+
+
+def test_a_pair_feature_needs_only_the_columns_named(fitted: Fitted) -> None:
+    whole = fitted.score(CUSTOMERS)
+    rows, cols = every_pair(whole)
+    for name, values in whole.pair_values(rows, cols).items():
+        needed = fitted.ranker.reads | fitted.ranker.reads_of_pair(name)
+        part = fitted.score(CUSTOMERS.select(needed))
+        assert np.array_equal(part.pair_values(rows, cols)[name], values, equal_nan=True)
 
 
 def test_nobody_and_nothing_can_be_asked_for(fitted: Fitted) -> None:
@@ -189,6 +245,8 @@ def test_what_is_saved_is_plain(fitted: Fitted, tmp_path: Path) -> None:
 def test_an_unfitted_ranker_says_so(unfitted: Ranker, training: Training, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="not fitted: call fit"):
         unfitted.score(CUSTOMERS, training.products)
+    with pytest.raises(ModelError, match="not fitted: call fit"):
+        _ = unfitted.reads
     with pytest.raises(ModelError, match="not fitted: there is nothing to save"):
         unfitted.save(tmp_path)
     assert not list(tmp_path.iterdir())

@@ -18,7 +18,6 @@ from typing import Self
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import brentq
 
 from nextoffer.models.coding import Codes, Coding, code_table, learn_codings
 from nextoffer.models.compiled import CompiledRanker
@@ -194,6 +193,8 @@ def _coded(training: Training, bins: int) -> tuple[tuple[Coding, ...], Codes]:
 
 def _shift(fitted: Logit, indicators: Indicators, choices: Choices) -> float:
     """Return what to add so that the mean propensity of the pairs is their observed rate."""
+    from scipy.optimize import brentq
+
     log_odds = fitted.log_odds(indicators, choices.codes)
     accepted = choices.accepted.sum()
     return float(brentq(lambda d: float((choices.offered * sigmoid(log_odds + d)).sum() - accepted), -100.0, 100.0))

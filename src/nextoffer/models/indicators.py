@@ -11,13 +11,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_matrix
 
 from nextoffer.models.coding import Codes, Coding
 from nextoffer.tables.flow import Floats, Indices
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,8 @@ class Indicators:
         none = np.zeros(0, dtype=np.intp)
         rows = np.concatenate([none, *(r for r, _ in found)])
         columns = np.concatenate([none, *(c for _, c in found)])
+        from scipy.sparse import csr_matrix
+
         return csr_matrix((np.ones(len(rows)), (rows, columns)), shape=(len(codes), len(self)))
 
     def summed(self, steps: Floats) -> Floats:

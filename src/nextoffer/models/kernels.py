@@ -174,7 +174,7 @@ def add_pairs(codes: Any, table: Table, out: Any) -> None:
 
 
 @kernel(f"void({_CODES}, {_CROSSES}, float32[:, ::1])")
-def add_crosses(  # noqa: PLR0913  as `Crossed` holds them
+def add_crosses(  # noqa: PLR0913, PLR0917  as `Crossed` holds them
     codes: Any,
     first: Counts,
     second: Counts,
@@ -216,7 +216,7 @@ def pair_parts(codes: Any, table: Table, rows: Counts, cols: Counts, out: Any) -
 
 
 @kernel(f"void({_CODES}, {_CROSSES}, {_PLACES}, {_PLACES}, float32[:, ::1])")
-def cross_parts(  # noqa: PLR0913  as `Crossed` holds them
+def cross_parts(  # noqa: PLR0913, PLR0917  as `Crossed` holds them
     codes: Any,
     first: Counts,
     second: Counts,

@@ -12,15 +12,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize
-from scipy.sparse import csr_matrix
 
 from nextoffer.models.coding import Codes
 from nextoffer.models.indicators import Indicators
 from nextoffer.tables.flow import Floats, Indices
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 _INTERCEPT_RIDGE = 0.01
 _TOLERANCE = 1e-7
@@ -52,6 +54,8 @@ class Choices:
         alike = np.hstack([codes.astype(np.float32), share.astype(np.float32)])
         whole = np.ascontiguousarray(alike).view(np.dtype((np.void, alike.itemsize * alike.shape[1]))).ravel()
         _, first, place = np.unique(whole, return_index=True, return_inverse=True)
+        from scipy.sparse import csr_matrix
+
         sums = csr_matrix((np.ones(len(place)), (place.ravel(), np.arange(len(place)))), (len(first), len(place)))
         count = np.bincount(place.ravel(), minlength=len(first)).astype(np.float64)
         return cls(codes[first], sums @ offered, sums @ accepted, count)
@@ -120,6 +124,8 @@ class Likelihood:
 
         `ridge` is (K, 1), or (K, P) with one for each coefficient; where it is infinite the coefficient stays 0.
         """
+        from scipy.optimize import minimize
+
         scale = 1.0 / np.sqrt(ridge)
         base = _base_rates(self.choices)
         shape = (len(self.indicators), len(base))

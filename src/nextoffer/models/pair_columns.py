@@ -1,7 +1,7 @@
-"""The pair features of one chunk of customers, each computed where it is asked for: as bins of all pairs, as values of
-a few, or whole.
+"""The pair features of one chunk of customers, each computed where it is asked for.
 
-A value is the same to the last bit whichever way it is asked for.
+That is as bins of all pairs, as values of a few, or whole. A value is the same to the last bit whichever way it is
+asked for.
 """
 
 from __future__ import annotations

@@ -12,8 +12,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from nextoffer.models.collaborative import SPEND, Collaborative, SpendMap, fit_collaborative, log_spend
 from nextoffer.models.coding import HANDFUL
+from nextoffer.models.collaborative import SPEND, Collaborative, SpendMap, fit_collaborative, log_spend
 from nextoffer.models.pair_columns import Lookup, Own, PairColumn, Ratio, Sums
 from nextoffer.models.products import Products
 from nextoffer.tables.flow import FeatureTable, Floats, Indices
