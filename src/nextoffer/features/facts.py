@@ -47,7 +47,7 @@ def rule_facts(bank: Bank, as_of: date, customers: Ids, products: Ids, *, contac
     asked = as_ids(bank, "customer_id", customers)
     facts = facts_of(bank, products, contact_window_days)
     query = Query(Plan(_NO_FEATURES, facts), bank, as_of)
-    rows = query.found(pc.unique(asked))
+    rows = query.found(pc.unique(asked).sort(), subset=True)
     places = pc.fill_null(pc.index_in(asked, one_array(rows.column(0))), len(rows))
     everybody = pa.concat_tables([rows, _nobody(query.schema)]).take(places)
     return split(everybody, _NO_FEATURES, len(facts.products), as_of).facts

@@ -6,8 +6,10 @@ such as the amounts spent per spending category. One loop over the rows serves t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,41 +17,48 @@ import pyarrow as pa
 from sqlglot import exp
 
 from nextoffer.features import mcc
-from nextoffer.features.kernels import NOT_KNOWN, add, highest, lowest
+from nextoffer.features.kernels import NOT_KNOWN, ages, highest, lowest, tally, total
 from nextoffer.features.plan import Plan
 from nextoffer.features.rows import MONEY, SOURCES, always_one
 from nextoffer.features.spec import Aggregate, Function, Key, Source
 from nextoffer.features.trees import Tree, column, number
 
-_KERNELS = {"sum": add, "min": lowest, "max": highest}
+_EXTREMES = {"min": lowest, "max": highest}
 _START: Mapping[Function, float] = {"sum": 0.0, "min": np.inf, "max": -np.inf}
 _EVER = np.iinfo(np.int64).max
+_AGE = "age"
 
-MAX_CATEGORIES = np.iinfo(np.uint16).max
+BATCH = 16_384
+"""Rows added up at a time: what of them and of their customers' aggregates fits the processor's cache."""
 
 
 @dataclass(frozen=True)
 class Family:
-    """Aggregates over one kind of rows that one loop adds up.
+    """Aggregates over one kind of rows that one loop serves.
 
     Attributes
     ----------
-    function, column, days
+    function, column
         As of each `Aggregate`.
     by
-        The category column; None where all rows count.
+        What tells the aggregates apart: a category column, ``age`` (windows of days) or nothing.
     slots
-        int32, by category code: the aggregate's place among those of the rows, or one past the last for no aggregate.
+        int, by code of `by`: the aggregate's place among those of the rows, or one past the last for none.
+    days
+        Only rows of that many days, where windows are not what tells the aggregates apart.
+    carry
+        Pairs of slots, a window's and the next wider one's, which contains it.
     constant
         The column is 1 in every row.
     """
 
     function: Function
     column: str
-    days: int | None
     by: str | None
-    slots: npt.NDArray[np.int32]
-    constant: bool
+    slots: npt.NDArray[np.int64]
+    days: int | None = None
+    carry: tuple[tuple[int, int], ...] = ()
+    constant: bool = False
 
 
 class Carried:
@@ -57,53 +66,104 @@ class Carried:
 
     def __init__(self, plan: Plan, source: Source) -> None:
         self.source = source
-        self.scope = plan.scope(source, placed=True)
+        self.scope = replace(plan.scope(source), placed=True)
         self.aggregates = plan.aggregates[source]
         self.codes = {by: _codes(by, self.aggregates) for by in sorted(_category_columns(self.aggregates))}
-        self.families = self._families(always_one(self.scope))
-        self.starts = np.array([_START[a.function] for a in self.aggregates])
-        self.timed = any(f.days is not None for f in self.families)
+        self.limits = np.array(sorted({a.days for a in self.aggregates if a.days is not None}), dtype=np.int32)
+        self.families = tuple(self._families(always_one(self.scope)))
 
     def query(self) -> exp.Select:
         """``place`` and every column that a family needs, in the narrowest type that holds it exactly."""
         wanted = {"place": _cast(column("place"), "int")}
-        if self.timed:
+        if len(self.limits):
             wanted["days_ago"] = _cast(column("days_ago"), "int")
         wanted |= {_code_name(by): _code(by, codes) for by, codes in self.codes.items()}
         wanted |= {_value_name(f): _value(f) for f in self.families if not f.constant}
         rows = SOURCES[self.source](self.scope).subquery("r")
         return exp.select(*(value.as_(name) for name, value in wanted.items())).from_(rows)
 
-    def add(self, rows: pa.RecordBatch, out: npt.NDArray[np.float64]) -> None:
-        """Add a batch of rows to `out`: float64 (aggregates + 1, customers)."""
-        n = len(rows)
-        columns = {name: rows.column(name).to_numpy() for name in rows.schema.names}
-        place, ones = columns["place"], np.ones(n, dtype=np.uint8)
-        days = columns.get("days_ago", place)
-        all_rows = np.zeros(n, dtype=np.uint16)
-        for f in self.families:
-            value = ones if f.constant else columns[_value_name(f)]
-            code = all_rows if f.by is None else columns[_code_name(f.by)]
-            _KERNELS[f.function](place, value, days, _EVER if f.days is None else f.days, code, f.slots, out)
+    def empty(self, n: int) -> npt.NDArray[np.float64]:
+        """One column per aggregate before any row, and one for what nobody asks about: float64 (aggregates + 1, ≥ n).
 
-    def _families(self, ones: frozenset[str]) -> tuple[Family, ...]:
+        A column has an odd number of cache lines, else all aggregates of a customer compete for the same few.
+        """
+        out = np.empty((len(self.aggregates) + 1, (n // 8 | 1) * 8 + 16))
+        for column_of, a in zip(out, self.aggregates, strict=False):
+            column_of.fill(_START[a.function])
+        out[-1] = 0.0
+        return out
+
+    def add(self, rows: pa.RecordBatch, out: npt.NDArray[np.float64]) -> None:
+        """Add a batch of rows to `out`."""
+        columns = {name: rows.column(i).to_numpy() for i, name in enumerate(rows.schema.names)}
+        for first in range(0, len(rows), BATCH):
+            self._add({name: values[first : first + BATCH] for name, values in columns.items()}, out)
+
+    def finish(self, out: npt.NDArray[np.float64]) -> None:
+        """Add to each window what the windows in it hold."""
+        for family in self.families:
+            for inner, outer in family.carry:
+                out[outer] += out[inner]
+
+    def _add(self, columns: dict[str, npt.NDArray[Any]], out: npt.NDArray[np.float64]) -> None:
+        place = columns["place"].view(np.uint32)
+        days = columns.get("days_ago", columns["place"])
+        codes: dict[str | None, npt.NDArray[np.uint16]] = {by: columns[_code_name(by)] for by in self.codes}
+        codes[None] = _NO_CODES[: len(place)]
+        if len(self.limits):
+            codes[_AGE] = np.empty(len(place), dtype=np.uint16)
+            ages(days, self.limits, codes[_AGE])
+        width, flat = out.shape[1], out.reshape(-1)
+        for f in self.families:
+            value = _ONES[: len(place)] if f.constant else columns[_value_name(f)]
+            start = f.slots.astype(np.uint64) * np.uint64(width)
+            if f.function != "sum":
+                limit = _EVER if f.days is None else f.days
+                _EXTREMES[f.function](place, value, days, limit, codes[f.by], start, flat)
+                continue
+            if f.days is not None:
+                value = np.where(days <= f.days, value, value.dtype.type(0))
+            if f.by is None:
+                total(place, value, out[f.slots[0]])
+            else:
+                tally(place, value, codes[f.by], start, flat)
+
+    def _families(self, ones: frozenset[str]) -> Iterator[Family]:
+        sums = [a for a in self.aggregates if a.function == "sum"]
+        windowed = {a.column for a in sums if a.where is None and a.days is not None}
+        for name in sorted(windowed):
+            yield self._windows(name, constant=name in ones)
         found: dict[tuple[Function, str, int | None, str | None], dict[Key | None, int]] = {}
         for slot, a in enumerate(self.aggregates):
+            if a.function == "sum" and a.where is None and a.column in windowed:
+                continue
             by, key = a.where or (None, None)
             found.setdefault((a.function, a.column, a.days, by), {})[key] = slot
-        return tuple(
-            Family(function, name, days, by, self._slots(by, slots), constant=function == "sum" and name in ones)
-            for (function, name, days, by), slots in found.items()
-        )
+        for (function, name, days, by), slots in found.items():
+            constant = function == "sum" and name in ones
+            yield Family(function, name, by, self._slots(by, slots), days=days, constant=constant)
 
-    def _slots(self, by: str | None, slots: Mapping[Key | None, int]) -> npt.NDArray[np.int32]:
+    def _windows(self, name: str, *, constant: bool) -> Family:
+        """All sums of a column over windows: each row is added to the narrowest that has it, and carried on at last."""
+        slots = {a.days: i for i, a in enumerate(self.aggregates) if (a.function, a.column, a.where) == ("sum", name, None)}
+        wider = sorted(slots, key=lambda days: _EVER if days is None else days)
+        limits = [*self.limits.tolist(), _EVER]
+        narrowest = [next((slots[w] for w in wider if w is None or w >= limit), len(self.aggregates)) for limit in limits]
+        carry = tuple((slots[a], slots[b]) for a, b in pairwise(wider))
+        return Family("sum", name, _AGE, np.array(narrowest), carry=carry, constant=constant)
+
+    def _slots(self, by: str | None, slots: Mapping[Key | None, int]) -> npt.NDArray[np.int64]:
         if by is None:
-            return np.array([slots[None]], dtype=np.int32)
+            return np.array([slots[None]])
         codes = self.codes[by]
-        out = np.full(max(codes.values()) + 1, len(self.aggregates), dtype=np.int32)
+        out = np.full(max(codes.values()) + 1, len(self.aggregates))
         for key, slot in slots.items():
             out[codes[key]] = slot
         return out
+
+
+_ONES = np.ones(BATCH, dtype=np.uint8)
+_NO_CODES = np.zeros(BATCH, dtype=np.uint16)
 
 
 def _category_columns(aggregates: Iterable[Aggregate]) -> set[str]:

@@ -97,10 +97,10 @@ class Plan:
         if self.facts.knows_consent:
             yield from last_words(MARKETING)
 
-    def scope(self, source: Source, *, subset: bool = False, placed: bool = False) -> Scope:
+    def scope(self, source: Source, *, subset: bool = False) -> Scope:
         """Return what the rows of one kind are needed for."""
         aggregates = self.aggregates[source]
         used = {a.column for a in aggregates} | {a.where[0] for a in aggregates if a.where}
         used |= {"days_ago" for a in aggregates if a.days is not None}
         there: Readable = {} if self.facts is None else self.facts.there
-        return Scope(self.spec.readable, frozenset(used), subset=subset, there=there, placed=placed)
+        return Scope(self.spec.readable, frozenset(used), subset=subset, there=there)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
+from functools import cached_property
 
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from nextoffer import compiled
 from nextoffer import compiled
 from nextoffer.errors import FeatureError
 from nextoffer.features import mcc
@@ -19,6 +21,7 @@ from nextoffer.features.fit import check
 from nextoffer.features.ids import one_array
 from nextoffer.features.plan import Plan
 from nextoffer.features.rows import MCC_TABLE, WANTED_TABLE
+from nextoffer.features.slab import Slabs
 from nextoffer.features.slab import Slabs
 from nextoffer.features.wide import wide_schema
 from nextoffer.tables.bank import Bank
@@ -45,46 +48,51 @@ class Query:
         self.schema = wide_schema(self.plan, bank.id_type("customer_id"))
 
     def rows(self, ids: pa.Array, *, subset: bool) -> pa.Table:
-        """The rows of `ids`, in their order.
+        """The rows of `ids`, in their order; `subset` says that the bank may have others.
 
         Raises
         ------
         FeatureError
             A customer is not in the bank.
         """
-        if compiled.ready():
-            return self._by_slabs(ids)
-        found = self.found(pc.unique(ids) if subset else None)
-        places = pc.index_in(ids, one_array(found.column(0)))
-        if places.null_count:
-            raise FeatureError(_strangers(ids.filter(places.is_null())))
-        return found.take(places)
-
-    def _by_slabs(self, ids: pa.Array) -> pa.Table:
-        asked = pc.unique(ids).sort()
-        slabs = Slabs(self.plan, self.bank, self.con, self.as_of)
-        found = pa.concat_tables([slabs.rows(asked.slice(at, SLAB)) for at in range(0, max(1,len(asked)), SLAB)])
-        found = found.rename_columns(self.schema.names).cast(self.schema)
-        places = pc.index_in(ids, one_array(found.column(0)))
-        if places.null_count:
-            raise FeatureError(_strangers(ids.filter(places.is_null())))
-        return found if ids.equals(asked) else found.take(places)
-
-    def found(self, ids: pa.Array | None) -> pa.Table:
-        """The rows of those of `ids` (None: of all customers) that the bank knows, in no order."""
-        if ids is not None:
-            self.con.register(WANTED_TABLE, pa.table({"customer_id": ids}))
-        found = run(self.con, plan_sql(self.plan, subset=ids is not None), self.as_of)
-        return found.rename_columns(self.schema.names).cast(self.schema)
+        return self._in_order_of(ids, self.found(pc.unique(ids).sort() if subset else ids, subset=subset))
 
     def chunks(self, ids: pa.Array, chunk: int, *, whole: bool) -> Iterator[pa.Table]:
         """Yield the rows of `ids` (rising), `chunk` at a time; `whole` says that they are all the bank has."""
         slab = chunk * max(1, SLAB // chunk)
         subset = not whole or len(ids) > slab
         for start in range(0, len(ids), slab):
-            rows = self.rows(ids.slice(start, slab), subset=subset)
+            asked = ids.slice(start, slab)
+            rows = self._in_order_of(asked, self.found(asked, subset=subset))
             for first in range(0, len(rows), chunk):
                 yield rows.slice(first, chunk)
+
+    def found(self, ids: pa.Array, *, subset: bool) -> pa.Table:
+        """The rows of those of `ids` (rising, no two equal) that the bank knows, in any order."""
+        if compiled.ready():
+            found = pa.concat_tables([self._slabs.rows(part) for part in _slabs_of(ids)])
+        else:
+            if subset:
+                self.con.register(WANTED_TABLE, pa.table({"customer_id": ids}))
+            found = run(self.con, plan_sql(self.plan, subset=subset), self.as_of)
+        return found.rename_columns(self.schema.names).cast(self.schema)
+
+    @cached_property
+    def _slabs(self) -> Slabs:
+        return Slabs(self.plan, self.bank, self.con, self.as_of)
+
+    def _in_order_of(self, ids: pa.Array, found: pa.Table) -> pa.Table:
+        there = one_array(found.column(0))
+        if there.equals(ids):
+            return found
+        places = pc.index_in(ids, there)
+        if places.null_count:
+            raise FeatureError(_strangers(ids.filter(places.is_null())))
+        return found.take(places)
+
+
+def _slabs_of(ids: pa.Array) -> list[pa.Array]:
+    return [ids.slice(first, SLAB) for first in range(0, len(ids), SLAB)] or [ids]
 
 
 def _asks_for_profiling(con: duckdb.DuckDBPyConnection, bank: Bank, as_of: date) -> bool:

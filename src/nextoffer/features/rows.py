@@ -169,6 +169,9 @@ def _near_salary_day() -> Tree:
 
 
 def _transaction_columns(read: exp.Select, scope: Scope, spent: Tree | None) -> exp.Select:
+    near = column("near")
+    if {"near_salary_day", "salary"} & scope.used:
+        read = exp.select(exp.Star(), _near_salary_day().as_("near")).from_(read.subquery("day_read"))
     columns = {
         "days_ago": column("days_ago"),
         "channel": column("channel"),
@@ -177,11 +180,11 @@ def _transaction_columns(read: exp.Select, scope: Scope, spent: Tree | None) -> 
         "spent_ago": when(spent, column("days_ago")),
         "amount": column("money") if spent is None else exp.case().when(spent, column("money")).else_(double(0)),
         "salary_day_known": one_if(both(spent, _knows_salary_day())),
-        "near_salary_day": one_if(both(spent, _near_salary_day())),
+        "near_salary_day": one_if(both(spent, near)),
     }
     if spent is not None:
         columns["credit"] = exp.case().when(spent, double(0)).else_(column("money"))
-        columns["salary"] = when(both(spent.not_(), _near_salary_day()), column("money"))
+        columns["salary"] = when(both(spent.not_(), near), column("money"))
     return _select(columns, scope, column(scope.key)).from_(read.subquery("read"))
 
 

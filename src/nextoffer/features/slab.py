@@ -32,7 +32,7 @@ from nextoffer.tables.rules import Rule, clean_sql
 from nextoffer.tables.sql import literal, quoted
 
 BATCH = 131_072
-"""Rows added up at a time: few enough for the processor's cache."""
+"""Rows that come from the engine at a time."""
 
 _WANTED = "nextoffer_slab"
 _ALIASES = {"customers": WHO, "risk": "risk"}
@@ -70,10 +70,14 @@ class Slabs:
         for table in {"customers", *self._attributes, *(c.source for c in self.carried)}:
             self.con.execute(f"CREATE OR REPLACE TEMP VIEW {_of_slab(table)} AS {_slab_sql(self.bank, table, ids)}")
         self.con.register(_WANTED, pa.table({"customer_id": ids, "place": pa.array(np.arange(len(ids)), pa.int32())}))
+        self.con.execute(self._who_sql)
+        return run(self.con, self.attributes_sql, self.as_of)
+
+    @property
+    def _who_sql(self) -> str:
         names = "".join(f", c.{quoted(name)}" for name in sorted(self._attributes["customers"]))
         joined = f"{_of_slab('customers')} c JOIN {_WANTED} n USING (customer_id)"
-        self.con.execute(f"CREATE OR REPLACE TEMP TABLE {WHO} AS SELECT customer_id, n.place{names} FROM {joined}")
-        return run(self.con, self.attributes_sql, self.as_of)
+        return f"CREATE OR REPLACE TEMP TABLE {WHO} AS SELECT customer_id, n.place{names} FROM {joined}"
 
     @cached_property
     def _attributes(self) -> Mapping[str, frozenset[str]]:
@@ -100,18 +104,13 @@ class Slabs:
 
     def _aggregated(self, carried: Carried, sql: str, n: int) -> Iterator[tuple[str, Values]]:
         """The aggregates over one kind of rows, dense."""
-        out = np.empty((len(carried.aggregates) + 1, _width(n)))
-        out[:-1] = carried.starts[:, None]
+        out = carried.empty(n)
         asked = {"as_of": self.as_of} if "$as_of" in sql else None
         for batch in self.con.sql(sql, params=asked).to_arrow_reader(BATCH):
             carried.add(batch, out)
+        carried.finish(out)
         for values, (aggregate, name) in zip(out[:, :n], places(carried.aggregates).items(), strict=False):
             yield name, Values(values, None if aggregate.function == "sum" else np.isfinite(values))
-
-
-def _width(n: int) -> int:
-    """At least n, and an odd number of cache lines: else all aggregates of a customer compete for one set of lines."""
-    return (n // 8 | 1) * 8 + 16
 
 
 def _read_name(feature: Feature) -> str:
