@@ -8,6 +8,7 @@ A/B arms are the same for any row order, chunk size or cluster. The mixer is the
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import pairwise
 from typing import TypeAlias
 
@@ -45,11 +46,16 @@ def uniform(seed: int, purpose: str, customers: Ids, products: Ids | None = None
     True
     """
     with np.errstate(over="ignore"):
-        salt = _mix(_text_hash(pa.array([purpose]))[0] ^ _mix(np.uint64(seed % 2**64)))
-        keys = _mix(hash64(customers) ^ salt)
+        keys = _mix(hash64(customers) ^ _salt(seed, purpose))
         if products is not None:
             keys = _mix(keys[:, None] + hash64(products)[None, :] * _GOLDEN)
     return np.asarray((keys >> np.uint64(11)).astype(np.float64) * 2.0**-53)
+
+
+@lru_cache(maxsize=256)
+def _salt(seed: int, purpose: str) -> np.uint64:
+    with np.errstate(over="ignore"):
+        return np.uint64(_mix(_text_hash(pa.array([purpose]))[0] ^ _mix(np.uint64(seed % 2**64))))
 
 
 def normal(seed: int, purpose: str, customers: Ids, products: Ids | None = None) -> npt.NDArray[np.float64]:

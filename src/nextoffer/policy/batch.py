@@ -19,6 +19,8 @@ from nextoffer.policy.logic import Values
 from nextoffer.policy.offering import Offering
 from nextoffer.tables.flow import FeatureTable, Floats, Indices, Kind, RuleFacts, Scores
 
+_HANDFUL = 4  # customers, of whom plain values are quicker to get than arrays
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -85,28 +87,35 @@ class Batch:
     @cached_property
     def customer_keys(self) -> npt.NDArray[np.uint64]:
         """A 64-bit key for each customer."""
-        return keyed.hash64(self.features.customer_ids)
+        return keyed.hash64(self.customer_ids)
 
     @property
     def product_names(self) -> list[str]:
         """What people call the products: their name, else their type and id."""
         return self.offering.names
 
+    @cached_property
+    def customer_ids(self) -> pa.Array:
+        """The customers, in the bank's own ids."""
+        return self.features.customer_ids.combine_chunks()
+
     def customer_column(self, name: str) -> Values:
         """Return a customer column, of shape (n,)."""
-        if name not in self._customer_columns:
-            category = self.features.column(name).kind == "category"
-            self._customer_columns[name] = self.features.texts(name) if category else self.features.numbers(name)
-        return self._customer_columns[name]
+        found = self._customer_columns.get(name)
+        if found is None:
+            found = (_cells if len(self.features) <= _HANDFUL else _column)(self.features, name)
+            self._customer_columns[name] = found
+        return found
 
     def bounded(self, name: str) -> Floats:
         """Return a customer column as float64 of shape (n,) to put bounds to: of a text, 0 where known, else NaN."""
         if self.features.column(name).kind != "category":
             return self.customer_column(name)
-        if name not in self._known:
-            known = self.features.array(name).is_valid().to_numpy(zero_copy_only=False)
-            self._known[name] = np.where(known, 0.0, np.nan)
-        return self._known[name]
+        found = self._known.get(name)
+        if found is None:
+            found = _known(self.features, name)
+            self._known[name] = found
+        return found
 
     def product_column(self, name: str) -> Values:
         """Return a product column (its name without ``product.``), of shape (P,): NaN or None where null or absent."""
@@ -119,6 +128,25 @@ class Batch:
     @cached_property
     def _known(self) -> dict[str, Floats]:
         return {}
+
+
+def _column(features: FeatureTable, name: str) -> Values:
+    return features.texts(name) if features.column(name).kind == "category" else features.numbers(name)
+
+
+def _cells(features: FeatureTable, name: str) -> Values:
+    """Return what `_column` returns, of a handful of customers."""
+    cells = features.cells(name)
+    if features.column(name).kind == "category":
+        return np.array(cells, dtype=object)
+    return np.array([np.nan if cell is None else cell for cell in cells], dtype=np.float64)
+
+
+def _known(features: FeatureTable, name: str) -> Floats:
+    """Return 0 where a text is known, else NaN."""
+    if len(features) <= _HANDFUL:
+        return np.array([np.nan if cell is None else 0.0 for cell in features.cells(name)])
+    return np.where(features.array(name).is_valid().to_numpy(zero_copy_only=False), 0.0, np.nan)
 
 
 @dataclass(frozen=True)

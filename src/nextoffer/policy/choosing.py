@@ -21,7 +21,7 @@ from nextoffer.tables.flow import Floats, Indices
 Chosen = npt.NDArray[np.int16]
 Mask = npt.NDArray[np.bool_]
 
-_BLOCK = 4_096  # pairs at a time: their contributions stay near the processor
+_BLOCK = 4_000  # pairs at a time, so that their contributions stay near the processor
 
 
 def chosen(pairs: Pairs, given: Told, limits: ReasonLimits) -> Chosen:
@@ -36,13 +36,14 @@ def chosen(pairs: Pairs, given: Told, limits: ReasonLimits) -> Chosen:
 
 def _by_kernel(pairs: Pairs, given: Told, limits: ReasonLimits, out: Chosen) -> None:
     scores, single, members, bounds = pairs.batch.scores, given.single, given.members, given.bounds
-    relative = np.array(scores.contributions(pairs.rows, pairs.cols), dtype=np.float32, order="C")
-    least, joint = np.empty(len(pairs), np.float32), np.empty((len(pairs), len(given.joint)), np.float32)
+    contributions = np.ascontiguousarray(scores.contributions(pairs.rows, pairs.cols).T, dtype=np.float32)
+    relative, joint = np.empty_like(contributions), np.empty((len(given.joint), len(pairs)), dtype=np.float32)
+    least = np.empty(len(pairs), dtype=np.float32)
     material = np.zeros(len(given.speakers), dtype=np.bool_)
     kernels.weigh(
-        relative, np.ascontiguousarray(scores.average, dtype=np.float32), pairs.cols, given.side == "against",
+        contributions, np.ascontiguousarray(scores.average.T, dtype=np.float32), pairs.cols, given.side == "against",
         np.float32(limits.min_share), floor(limits), given.joint, members.start, members.flat,
-        single.start, single.flat, least, joint, material,
+        single.start, single.flat, relative, least, joint, material,
     )  # fmt: skip
     rows, customer, product, pair = _values(pairs, given, material)
     kernels.choose(
@@ -60,9 +61,9 @@ def _unbound(pairs: Pairs, given: Told, relative: Weight, joint: Weight, least: 
     for u, k in enumerate(free):
         if material[k]:
             speaker = given.speakers[k]
-            strength = relative[:, speaker.members[0]]
+            strength = relative[speaker.members[0]]
             if len(speaker.members) > 1:
-                strength = joint[:, np.searchsorted(given.joint, k)]
+                strength = joint[np.searchsorted(given.joint, k)]
             at = np.flatnonzero(strength >= least)
             truth[u, at] = speaker.holds(pairs, at)
     return truth

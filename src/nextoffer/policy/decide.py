@@ -16,7 +16,8 @@ from nextoffer.policy.file import Policy
 from nextoffer.policy.offering import Offering
 from nextoffer.policy.output import DecisionIds, Writer, plain
 from nextoffer.policy.ranking import ranked
-from nextoffer.policy.reasons import reasons_for
+from nextoffer.policy.reasons import reasons_told
+from nextoffer.policy.told import Telling
 from nextoffer.tables.flow import FeatureTable, RuleFacts, Scores
 
 __all__ = ["Decided", "Decider", "DecisionIds", "decide"]
@@ -60,7 +61,8 @@ class Decider:
     """
 
     def __init__(self, products: pa.Table, *, policy: Policy, catalogue: Catalogue, ids: DecisionIds) -> None:
-        self.policy, self.catalogue, self.seed = policy, catalogue, ids.seed
+        self.policy, self.seed = policy, ids.seed
+        self._telling = Telling(catalogue)
         self.offering = Offering(products)
         self._writer = Writer(self.offering, ids, policy.policy_id)
 
@@ -84,7 +86,8 @@ class Decider:
     def of(self, batch: Batch) -> Decided:
         """Return what `decide` returns, for a batch that `batch` made."""
         ranking = ranked(batch, self.policy, self.seed)
-        reasons = reasons_for(Pairs(batch, ranking.rows, ranking.cols), self.catalogue, limits=self.policy.reasons)
+        pairs = Pairs(batch, ranking.rows, ranking.cols)
+        reasons = reasons_told(pairs, self._telling.of(batch), self.policy.reasons)
         return Decided(self._writer.decisions(batch, ranking, reasons), self._writer.refusals(batch, ranking))
 
 

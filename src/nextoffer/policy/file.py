@@ -48,6 +48,10 @@ class Arbitration(_Section):
     top_n: Annotated[int, Field(ge=1)] = 5
 
 
+READS = frozenset({"income", "channel_pref"})
+"""The customers' columns that the rules and the decisions themselves look at, where a bank has them."""
+
+
 class ReasonLimits(_Section):
     """How many reasons an offer gets, and how much each must matter."""
 

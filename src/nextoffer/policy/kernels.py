@@ -107,57 +107,57 @@ def settle(  # noqa: PLR0913, PLR0917  a kernel takes plain arrays, by position
 
 
 @kernel(
-    f"void(float32[:,::1], {_TABLE}, {_PLACES}, boolean, float32, float32, {_PLACES}, {_PLACES}, {_PLACES}, {_PLACES},"
-    f" {_PLACES}, float32[::1], float32[:,::1], boolean[::1])"
+    f"void({_TABLE}, {_TABLE}, {_PLACES}, boolean, float32, float32, {_PLACES}, {_PLACES}, {_PLACES}, {_PLACES},"
+    f" {_PLACES}, float32[:,::1], float32[::1], float32[:,::1], boolean[::1])"
 )
-def weigh(  # noqa: PLR0913, PLR0917  a kernel takes plain arrays, by position
-    relative: Float32, average: Float32, cols: Int64, against: bool, share: np.float32, floor: np.float32,
+def weigh(  # noqa: C901, PLR0913, PLR0917  a kernel takes plain arrays, by position
+    contributions: Float32, average: Float32, cols: Int64, against: bool, share: np.float32, floor: np.float32,
     joint: Int64, member_start: Int64, member: Int64, single_start: Int64, single: Int64,
-    least: Float32, together: Float32, material: Bool,
+    relative: Float32, least: Float32, together: Float32, material: Bool,
 ) -> None:  # fmt: skip
-    """Turn contributions into weights against the average, and note what they must reach and who reaches it.
+    """Weigh contributions against the average, and note what they must reach and who reaches it.
 
     Parameters
     ----------
-    relative
-        float32 (m, F): contributions; overwritten by themselves less the average's, or its negative `against` an offer.
-    average, cols
-        float32 (P, F), and the product of each pair.
+    contributions, average, cols
+        float32 (F, m), float32 (F, P), and the product of each pair.
     share, floor
         A reason must carry the share of all that is positive, and the floor.
     joint, member_start, member
         Reasons that speak for several features, and these.
     single_start, single
         Of each feature, the reasons that speak for it alone.
+    relative
+        float32 (F, m): contributions less the average's, or the negative `against` an offer.
     least, together
-        float32 (m,): what a reason must carry. float32 (m, J): what each of `joint` carries.
+        float32 (m,): what a reason must carry. float32 (J, m): what each of `joint` carries.
     material
         bool (K,): set for each reason that carries enough in some pair.
     """
-    features = relative.shape[1]
-    some = np.zeros(features, dtype=np.bool_)
-    for i in range(relative.shape[0]):
-        j = cols[i]
-        positive = np.float32(0)
-        for f in range(features):
-            weight = relative[i, f] - average[j, f]
-            weight = -weight if against else weight
-            relative[i, f] = weight
-            positive += weight if weight > 0 else np.float32(0)
-        needed = max(share * positive, floor)
-        least[i] = needed
-        for f in range(features):
-            some[f] |= relative[i, f] >= needed
-        for k in range(joint.size):
-            total = relative[i, member[member_start[k]]]
-            for at in range(member_start[k] + 1, member_start[k + 1]):
-                total += relative[i, member[at]]
-            together[i, k] = total
-            material[joint[k]] |= total >= needed
+    features, pairs = relative.shape
+    least[:] = 0
     for f in range(features):
-        if some[f]:
+        for i in range(pairs):
+            weight = contributions[f, i] - average[f, cols[i]]
+            weight = -weight if against else weight
+            relative[f, i] = weight
+            least[i] += weight if weight > 0 else np.float32(0)
+    for i in range(pairs):
+        least[i] = max(share * least[i], floor)
+    for f in range(features):
+        some = False
+        for i in range(pairs):
+            some |= relative[f, i] >= least[i]
+        if some:
             for at in range(single_start[f], single_start[f + 1]):
                 material[single[at]] = True
+    for k in range(joint.size):
+        together[k] = relative[member[member_start[k]]]
+        for at in range(member_start[k] + 1, member_start[k + 1]):
+            for i in range(pairs):
+                together[k, i] += relative[member[at], i]
+        for i in range(pairs):
+            material[joint[k]] |= together[k, i] >= least[i]
 
 
 @kernel(
@@ -187,21 +187,21 @@ def choose(  # noqa: C901, PLR0912, PLR0913, PLR0915, PLR0917  one loop over pai
     out
         int16 (m, k): filled with the reasons, strongest first; given as −1.
     """
-    features, customers = relative.shape[1], customer.shape[0]
+    features, customers = relative.shape[0], customer.shape[0]
     products = customers + product.shape[0]
     claimed = np.full(features, -1, dtype=np.int64)
     reason = np.empty(unbound.size, dtype=np.int64)
     source = np.empty(unbound.size, dtype=np.int64)
     strength = np.empty(out.shape[1], dtype=np.float32)
     carries = np.empty(features + joint.size + 1, dtype=np.int64)
-    for i in range(relative.shape[0]):
+    for i in range(relative.shape[1]):
         count = heavy = 0
         for s in range(features):  # without a branch, as few are heavy and it could not be foreseen which
             carries[heavy] = s
-            heavy += relative[i, s] >= least[i]
+            heavy += relative[s, i] >= least[i]
         for k in range(joint.size):
             carries[heavy] = features + k
-            heavy += together[i, k] >= least[i]
+            heavy += together[k, i] >= least[i]
         for place in range(heavy):
             s = carries[place]
             if s < features:
@@ -233,10 +233,10 @@ def choose(  # noqa: C901, PLR0912, PLR0913, PLR0915, PLR0917  one loop over pai
         for place in range(count):
             s = source[place]
             if s < features:
-                start, stop, weight = s, s + 1, relative[i, s]
+                start, stop, weight = s, s + 1, relative[s, i]
             else:
                 start, stop = member_start[s - features], member_start[s - features + 1]
-                weight = together[i, s - features]
+                weight = together[s - features, i]
             free = True
             for at in range(start, stop):
                 free &= claimed[s if s < features else member[at]] != i

@@ -27,6 +27,7 @@ Places = npt.NDArray[np.int32]
 
 _STAGES = tuple(dict.fromkeys(stage_of(name) for name in RULES))
 _STAGE_OF = np.array([_STAGES.index(stage_of(name)) for name in RULES], dtype=np.int8)
+_NOWHERE = pa.array([None], type=pa.string()).dictionary_encode()
 _STAGE_TEXTS, _RULE_TEXTS = pa.array(_STAGES), pa.array(RULES)
 
 
@@ -77,7 +78,7 @@ class Writer:
         rows, cols = ranking.rows, ranking.cols
         propensity = pa.array(ranking.offered_propensity)
         nought = np.zeros(len(rows), dtype=np.int8)
-        customers = _Column(batch.features.customer_ids, unique=True)
+        customers = _Column(batch.customer_ids, unique=True)
         columns = {
             "customer_id": customers.take(rows.astype(np.int32)),
             "rank": pa.array(_ranks(rows)),
@@ -101,7 +102,7 @@ class Writer:
         """Return every pair that is no offer: customers and products in the order they came."""
         rows, cols, rules, stages = (_refused if compiled.ready() else _refused_by_numpy)(ranking)
         columns = {
-            "customer_id": _Column(batch.features.customer_ids, unique=True).take(rows),
+            "customer_id": _Column(batch.customer_ids, unique=True).take(rows),
             "product_id": self._ids.take(cols),
             "stage": encoded(stages, _STAGE_TEXTS),
             "rule": encoded(rules, _RULE_TEXTS),
@@ -137,10 +138,11 @@ class _Column:
         No two are the same, so that they need not be looked through.
     """
 
-    def __init__(self, values: pa.Array | pa.ChunkedArray, *, unique: bool = False) -> None:
-        self._values = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
+    def __init__(self, values: pa.Array, *, unique: bool = False) -> None:
+        self._values = values
         self._place: npt.NDArray[np.integer] | None = None
-        if pa.types.is_string(self._values.type) and not unique:
+        self._numbers = None if pa.types.is_string(values.type) or values.null_count else values.to_numpy()
+        if pa.types.is_string(values.type) and not unique:
             distinct = self._values.dictionary_encode()
             self._values, place = distinct.dictionary, distinct.indices
             self._place = place.fill_null(0).to_numpy().astype(_small(len(self._values)))
@@ -148,6 +150,8 @@ class _Column:
 
     def take(self, at: npt.NDArray[np.integer]) -> pa.Array:
         """Return the values at these places."""
+        if self._numbers is not None:
+            return pa.array(self._numbers[at])
         if not pa.types.is_string(self._values.type):
             return self._values.take(pa.array(at))
         if self._place is None:
@@ -203,9 +207,13 @@ def _ranks(rows: Indices) -> npt.NDArray[np.int32]:
 
 def _channel(batch: Batch, rows: Indices) -> pa.Array:
     """Return the channel each customer prefers, null where it is not known."""
-    if not any(c.name == "channel_pref" and c.kind == "category" for c in batch.features.columns):
-        return encoded(np.zeros(len(rows), np.int8), pa.array([""]), np.ones(len(rows), dtype=np.bool_))
-    return _Column(batch.features.data.column("channel_pref")).take(rows)
+    column = batch.features.names.get("channel_pref")
+    if column is None or column.kind != "category":
+        return _NOWHERE.take(pa.array(np.zeros(len(rows), dtype=np.int8)))
+    if batch.shape[0] == 1:
+        return pa.array(batch.features.cells("channel_pref") * len(rows), type=_NOWHERE.type)
+    found = batch.features.array("channel_pref")
+    return (found if pa.types.is_dictionary(found.type) else found.dictionary_encode()).take(pa.array(rows))
 
 
 def _bits32(key: int, purpose: str, ids: keyed.Ids) -> npt.NDArray[np.uint32]:

@@ -11,6 +11,7 @@ from scipy.special import expit
 from nextoffer.policy.batch import Batch
 from nextoffer.policy.file import Policy
 from nextoffer.policy.logic import Mask
+from nextoffer.policy.offering import Offering
 from nextoffer.tables.flow import Floats
 
 CONSENT = "consent.marketing"
@@ -44,27 +45,41 @@ def stops(rule: str, batch: Batch, policy: Policy) -> Mask:
 
 def least_income(batch: Batch, policy: Policy) -> Floats:
     """Return the income each product asks for, float64 (P,): 0 where it asks for none."""
-    least = policy.eligibility.min_income_factor * batch.product_column("min_income")
-    return np.nan_to_num(least * (1 - 1e-12), nan=0.0)  # 0.8 × 6.0 comes out above 4.8, and must not stop 4.8
+    return _least_income(batch.offering, policy.eligibility.min_income_factor)
+
+
+@lru_cache(maxsize=16)
+def _least_income(offering: Offering, factor: float) -> Floats:
+    # 0.8 × 6.0 comes out above 4.8, and must not stop 4.8
+    return np.asarray(np.nan_to_num(factor * offering.column("min_income") * (1 - 1e-12), nan=0.0), dtype=np.float64)
 
 
 def income(batch: Batch) -> Floats:
     """Return the customers' income, float64 (n,): NaN where it is not known."""
-    known = any(column.name == "income" for column in batch.features.columns)
+    known = "income" in batch.features.names
     return batch.customer_column("income") if known else np.full(batch.shape[0], np.nan)
 
 
 def closed_by(batch: Batch, policy: Policy) -> Mask:
     """Return bool (P, P): holding product i closes product j, being the same, or of the same family and no upgrade."""
-    count = batch.shape[1]
-    closed = np.eye(count, dtype=np.bool_)
-    if "family" in batch.products.column_names:
-        family = batch.product_column("family")
+    return _closed_by(batch.offering, policy.eligibility.upgrades)
+
+
+@lru_cache(maxsize=16)
+def _closed_by(offering: Offering, upgrades: bool) -> Mask:
+    closed = np.eye(len(offering), dtype=np.bool_)
+    if "family" in offering.table.column_names:
+        family, tier = offering.column("family"), offering.column("tier")
         related = (family[:, None] == family[None, :]) & (family != np.array(None, dtype=object))
-        tier = batch.product_column("tier")
         higher = tier[None, :] > tier[:, None]  # an unknown tier is never higher
-        closed |= related & ~(higher & policy.eligibility.upgrades)
+        closed |= related & ~(higher & upgrades)
     return closed
+
+
+@lru_cache(maxsize=16)
+def _closing(offering: Offering, upgrades: bool) -> list[tuple[int, int]]:
+    """Return each product that closes another, and the other."""
+    return [(i, j) for i, j in np.argwhere(_closed_by(offering, upgrades)).tolist() if i != j]
 
 
 def _no_consent(batch: Batch, policy: Policy) -> Mask:
@@ -80,11 +95,9 @@ def _inactive(batch: Batch, policy: Policy) -> Mask:
 
 def _held(batch: Batch, policy: Policy) -> Mask:
     held = batch.facts.held
-    closed = closed_by(batch, policy)
     stopped = held.copy()
-    for i, j in zip(*np.nonzero(closed), strict=True):
-        if i != j:
-            stopped[:, j] |= held[:, i]
+    for i, j in _closing(batch.offering, policy.eligibility.upgrades):
+        stopped[:, j] |= held[:, i]
     return stopped
 
 

@@ -145,6 +145,29 @@ class Texts:
         return cls(np.array(place, dtype=np.int64), distinct, pa.array(distinct, type=pa.string()))
 
 
+class Telling:
+    """One side's reasons for one audience, fitted once to the bank whose batches are seen."""
+
+    def __init__(self, catalogue: Catalogue, side: Side = "for", audience: Audience = "rm") -> None:
+        self._catalogue, self._side, self._audience = catalogue, side, audience
+        self._last: tuple[object, tuple[str, ...], Told] | None = None
+
+    def of(self, batch: Batch) -> Told:
+        """Return the reasons that can be given for this batch; its scores come of the ranker the others came of.
+
+        Raises
+        ------
+        PolicyError
+            A reason of the bank's own names columns that are not there, or compares what cannot be compared.
+        """
+        columns, features = batch.features.columns, batch.scores.features
+        last = self._last
+        if last is None or last[:2] != (columns, features):
+            last = (columns, features, told(self._catalogue, batch, self._side, self._audience))
+            self._last = last
+        return last[2]
+
+
 def told(catalogue: Catalogue, batch: Batch, side: Side, audience: Audience) -> Told:
     """Return the reasons of one side that can be given to one audience for this batch, in order of precedence.
 
