@@ -56,6 +56,20 @@ def test_any_chunk_gives_the_same(engine: Engine, bank: Bank, decided: Decided, 
     assert equal(Decided(*(pa.concat_tables(some) for some in tables)), decided)
 
 
+@pytest.mark.parametrize("name", ["reference", "retail"])
+def test_features_that_no_decision_looks_at_change_none(
+    name: str, engine: Engine, bank: Bank, retail_engine: Engine, retail_bank: Bank
+) -> None:
+    used, there = (engine, bank) if name == "reference" else (retail_engine, retail_bank)
+    customers = there.table("customers").column("customer_id")
+    desk = used.desk(there.table("products"))
+    few, every = (used.known(there, customers, every_feature=whole) for whole in (False, True))
+    assert len(few.features.columns) < len(every.features.columns) == len(used.spec.columns)
+    assert desk.decide(few).plain().decisions.equals(desk.decide(every).plain().decisions)
+    assert desk.decide(few).plain().refusals.equals(desk.decide(every).plain().refusals)
+    assert any(desk.decide(few).decisions.column("reasons").to_pylist()) == (name == "reference")
+
+
 def test_customers_come_in_the_order_asked_for(engine: Engine, bank: Bank) -> None:
     wanted = [31, 4, 15]
     assert engine.recommend(bank, wanted).refusals.column("customer_id").unique().to_pylist() == wanted

@@ -11,9 +11,9 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -154,6 +154,18 @@ class Catalogue:
         if path is None:
             return cls.packaged()
         return cls.packaged().with_own(toml.parse(toml.read_text(path), OwnReasons, where=str(path)).reason)
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """The columns that facts and texts name: ``income``, ``pair.offers``; not products' and not yardsticks."""
+        facts = (name for reason in self.reasons for name in parsed(reason.fact).names)
+        texts = (
+            name
+            for reason in self.reasons
+            for audience in get_args(Audience)
+            for name in PLACEHOLDER.findall(reason.text(audience) or "")
+        )
+        return frozenset(n for n in (*facts, *texts) if not n.startswith(("product.", "low.", "typical.", "high.")))
 
     def with_own(self, reasons: Iterable[Reason]) -> Catalogue:
         """Return the catalogue with a bank's reasons: one whose code is known takes its place, others come first."""

@@ -127,7 +127,9 @@ def evaluate(bank: Bank, policy: Policy, *, options: Options | None = None, step
     engine = Engine.around(rankers[CHAMPION], spec, policy, learned.training, details=details)
     step("Scoring and judging")
     judged = sampled_customers(bank, MAX_CUSTOMERS, seed=policy.seed, purpose="judged")
-    batch = engine.desk(bank.table("products"), split).batch(engine.known(bank, judged, as_of=split))
+    batch = engine.desk(bank.table("products"), split).batch(
+        engine.known(bank, judged, as_of=split, every_feature=True)
+    )
     products = learned.training.products
     scores = {CHAMPION: batch.scores} | {
         n: r.score(batch.features, products) for n, r in rankers.items() if n != CHAMPION

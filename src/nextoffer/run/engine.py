@@ -25,7 +25,7 @@ from nextoffer.models.training import Training
 from nextoffer.policy.batch import Batch
 from nextoffer.policy.catalogue import Catalogue
 from nextoffer.policy.decide import Decided, Decider, DecisionIds
-from nextoffer.policy.file import Policy
+from nextoffer.policy.file import READS, Policy
 from nextoffer.policy.stats import FeatureStats
 from nextoffer.run import artefact
 from nextoffer.run.explain import Explanation, explained
@@ -149,8 +149,16 @@ class Engine:
             return _joined([desk.decide(known).plain() for known in self.stream(bank, as_of=as_of)])
         return desk.decide(self.known(bank, customers, as_of=as_of)).plain()
 
-    def known(self, bank: Bank, customers: Ids, *, as_of: date | None = None) -> Known:
-        """Return what is known of these customers, in their order.
+    @cached_property
+    def needs(self) -> FeatureSpec:
+        """The features that a decision looks at: those that are scored by, and those that rules and reasons name."""
+        named = self.catalogue.names | READS
+        of_pairs = (self.ranker.reads_of_pair(n.removeprefix("pair.")) for n in named if n.startswith("pair."))
+        there = {column.name for column in self.spec.columns}
+        return self.spec.only(there & self.ranker.reads.union(named, *of_pairs))
+
+    def known(self, bank: Bank, customers: Ids, *, as_of: date | None = None, every_feature: bool = False) -> Known:
+        """Return what is known of these customers, in their order: what a decision `needs`, or every feature.
 
         Raises
         ------
@@ -158,7 +166,7 @@ class Engine:
             A customer is unknown.
         """
         return known(
-            self.spec,
+            self.spec if every_feature else self.needs,
             bank,
             as_of or self.as_of,
             customers=customers,
@@ -177,7 +185,7 @@ class Engine:
             Begin after this customer, to go on where an earlier stream ended.
         """
         return stream_known(
-            self.spec,
+            self.needs,
             bank,
             as_of or self.as_of,
             products=bank.table("products").column("product_id"),
