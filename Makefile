@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # The first of these that is Python 3.11 or later makes the environment; `make demo PYTHON=/path/to/python` names one.
 PYTHONS := $(if $(PYTHON),$(PYTHON),python3.11 python3.13 python3.12 python3 python3.14 python)
+BENCHMARKS := $(patsubst benchmarks/%.py,%,$(wildcard benchmarks/*.py)) # or `make bench BENCHMARKS="scoring batch"`
 PINS := requirements.txt requirements-dev.txt
 PIN := --quiet --upgrade --universal --python-version 3.11 --fork-strategy fewest \
        --no-header --no-annotate --no-emit-index-url
@@ -33,9 +34,11 @@ format: setup-dev ## Format the code and mend what can be mended
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: setup-dev ## Run the benchmarks (they read ../shared/data)
-	@for benchmark in benchmarks/*.py; do \
-	  echo "== $$benchmark"; $(BIN)/python $$benchmark || exit 1; \
+bench: setup-dev ## Run the benchmarks (about an hour); figures go to benchmarks/results
+	@mkdir -p benchmarks/results
+	@for benchmark in $(BENCHMARKS); do \
+	  echo "== $$benchmark"; \
+	  $(BIN)/python benchmarks/$$benchmark.py --json benchmarks/results/$$benchmark.json || exit 1; \
 	done
 
 pins: setup-dev ## Choose the pinned versions anew

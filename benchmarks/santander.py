@@ -1,6 +1,6 @@
 """A real bank's adoptions: the products that each buyer takes up next month.
 
-Usage: ``python benchmarks/santander.py [--train FILE… --test FILE] [--json]``
+Usage: ``python benchmarks/santander.py [--train FILE… --test FILE] [--json FILE]``
 
 Files hold ``fecha_dato``, ``ncodpers``, ``prev_<product>`` (held one month before) and ``add_<product>`` (taken up
 that month), one row per buyer and month; a file may hold several months. Prints AP@7 over the buyers of the test month,
@@ -323,7 +323,7 @@ def main() -> None:
     parser.add_argument("--train", type=Path, nargs="+", help="earlier months")
     parser.add_argument("--test", type=Path, help="the month to judge on")
     parser.add_argument("--stored", type=Path, default=DATA / "kaggle_2nd_place_predictions.parquet")
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--json", type=Path, help="store the figures here")
     arguments = parser.parse_args()
     if bool(arguments.train) != bool(arguments.test):
         parser.error("give both --train and --test, or neither")
@@ -331,7 +331,9 @@ def main() -> None:
     months, test = split(train, tested)
     scores, seconds = all_scores(months, test, train.products, arguments.stored)
     result = {"train": [m.name for m in months], **report(scores, seconds, test)}
-    print(json.dumps(result, indent=1) if arguments.json else table(result))
+    print(table(result))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

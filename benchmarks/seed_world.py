@@ -1,6 +1,6 @@
 """The reference notebook's world: our numbers beside its published ones, through the public command line.
 
-Usage: ``python benchmarks/seed_world.py [--data ../shared/data/seed_world] [--worlds 8] [--json]``
+Usage: ``python benchmarks/seed_world.py [--data ../shared/data/seed_world] [--worlds 8] [--json FILE]``
 
 Fits as of 2025-10-11 (campaigns 0–3) and judges on campaigns 4–5. With ``--worlds N`` it also makes N other worlds of
 the recipe and prints the mean share of the way from the heuristic to the noiseless truth.
@@ -34,7 +34,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("../shared/data/seed_world"))
     parser.add_argument("--worlds", type=int, default=8, help="other worlds of the recipe to make and judge")
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--json", type=Path, help="store the figures here")
     arguments = parser.parse_args()
     results: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as scratch:
@@ -53,7 +53,9 @@ def main() -> None:
                 "auc": float(np.mean([s["auc"] for s in shares])),
                 "each": shares,
             }
-    print(json.dumps(results, indent=1) if arguments.json else table(results))
+    print(table(results))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
 
 
 def cli(*arguments: str) -> float:

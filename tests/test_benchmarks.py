@@ -172,13 +172,18 @@ def test_stored_predictions_are_taken_by_customer_and_month(santander: ModuleTyp
     assert santander.stored_scores(tmp_path / "none", april, ["x"]) is None
 
 
-def test_the_command_prints_one_table_or_json(
-    santander: ModuleType, files: dict[str, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_the_command_prints_a_table_and_stores_json(
+    santander: ModuleType,
+    files: dict[str, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    stored = tmp_path / "result.json"
     arguments = ["santander.py", "--train", str(files["both"]), "--test", str(files["april"])]
-    monkeypatch.setattr(sys, "argv", [*arguments, "--json"])
+    monkeypatch.setattr(sys, "argv", [*arguments, "--json", str(stored)])
     santander.main()
-    result = json.loads(capsys.readouterr().out)
+    result = json.loads(stored.read_text(encoding="utf-8"))
     models = result["models"]
     assert result["buyers"] == 400
     assert models["glass box"]["ap@7"] > models["popularity"]["ap@7"] + 0.05
@@ -186,4 +191,5 @@ def test_the_command_prints_one_table_or_json(
     assert difference["ap@7"] == pytest.approx(models["glass box"]["ap@7"] - models["LightGBM"]["ap@7"])
     assert difference["low"] <= difference["ap@7"] <= difference["high"]
     text = santander.table(result)
+    assert capsys.readouterr().out == text + "\n"
     assert [line.split()[0] for line in text.splitlines()[2:]] == ["popularity", "LightGBM", "glass", "glass"]
