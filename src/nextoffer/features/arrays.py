@@ -148,9 +148,9 @@ def _rule(tree: Tree) -> Callable[..., Value]:
     """What a node does with its parts."""
     match tree:
         case exp.Literal():
-            return lambda: Words(np.int16(0), (tree.name,)) if tree.is_string else Values(np.float64(tree.name))
+            return lambda: _word(tree.name) if tree.is_string else Values(np.array(float(tree.name)))
         case exp.Boolean():
-            return lambda: Values(np.bool_(tree.this))
+            return lambda: Values(np.array(bool(tree.this)))
         case exp.Null() | exp.Column():
             return lambda: NULL
         case exp.Cast() if tree.to.this in _AS_IS:
@@ -210,15 +210,20 @@ def _greatest(first: Values, *others: Values) -> Values:
     return first
 
 
-def _case(*parts: Value) -> Value:
+def _word(word: str) -> Words:
+    return Words(np.zeros((), dtype=np.int16), (word,))
+
+
+def _case(*parts: Any) -> Value:
     """The value of the first condition that holds; `parts` are conditions and values by turns, then the default."""
     *whens, default = parts
-    conditions, values = whens[::2], whens[1::2]
+    conditions: Sequence[Values] = whens[::2]
+    values: Sequence[Any] = whens[1::2]
     if default is NULL and len(values) == 1:
         return _only_where(conditions[0].holds, values[0])
     if isinstance(values[0], Words):
         return _named(conditions, values)
-    out = default
+    out: Values = default
     for condition, value in zip(reversed(conditions), reversed(values), strict=True):
         out = Values(np.where(condition.holds, value.data, out.data), _chosen(condition.holds, value, out))
     return out
@@ -248,7 +253,7 @@ def _named(conditions: Sequence[Values], values: Sequence[Words]) -> Words:
     return Words(codes, words)
 
 
-NULL = Values(np.float64(np.nan), np.zeros((), dtype=np.bool_))
+NULL = Values(np.array(np.nan), np.zeros((), dtype=np.bool_))
 _AS_IS = (exp.DType.DOUBLE,)
 _RULES: Mapping[type[Tree], Callable[..., Value]] = {
     exp.Add: _binary(np.add),

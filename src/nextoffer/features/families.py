@@ -117,12 +117,11 @@ class Carried:
         for f in self.families:
             value = _ONES[: len(place)] if f.constant else columns[_value_name(f)]
             start = f.slots.astype(np.uint64) * np.uint64(width)
-            if f.function != "sum":
-                limit = _EVER if f.days is None else f.days
-                _EXTREMES[f.function](place, value, days, limit, codes[f.by], start, flat)
-                continue
             if f.days is not None:
-                value = np.where(days <= f.days, value, value.dtype.type(0))
+                value = np.where(days <= f.days, value, _nothing(f, value))
+            if f.function != "sum":
+                _EXTREMES[f.function](place, value, codes[f.by], start, flat)
+                continue
             if f.by is None:
                 total(place, value, out[f.slots[0]])
             else:
@@ -145,10 +144,14 @@ class Carried:
 
     def _windows(self, name: str, *, constant: bool) -> Family:
         """All sums of a column over windows: each row is added to the narrowest that has it, and carried on at last."""
-        slots = {a.days: i for i, a in enumerate(self.aggregates) if (a.function, a.column, a.where) == ("sum", name, None)}
+        slots = {
+            a.days: i for i, a in enumerate(self.aggregates) if (a.function, a.column, a.where) == ("sum", name, None)
+        }
         wider = sorted(slots, key=lambda days: _EVER if days is None else days)
         limits = [*self.limits.tolist(), _EVER]
-        narrowest = [next((slots[w] for w in wider if w is None or w >= limit), len(self.aggregates)) for limit in limits]
+        narrowest = [
+            next((slots[w] for w in wider if w is None or w >= limit), len(self.aggregates)) for limit in limits
+        ]
         carry = tuple((slots[a], slots[b]) for a, b in pairwise(wider))
         return Family("sum", name, _AGE, np.array(narrowest), carry=carry, constant=constant)
 
@@ -160,6 +163,12 @@ class Carried:
         for key, slot in slots.items():
             out[codes[key]] = slot
         return out
+
+
+def _nothing(family: Family, like: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """What changes no aggregate of the family."""
+    whole = 0 if family.function == "sum" else NOT_KNOWN
+    return np.array(np.nan if whole and like.dtype.kind == "f" else whole, dtype=like.dtype)
 
 
 _ONES = np.ones(BATCH, dtype=np.uint8)

@@ -28,7 +28,7 @@ _READ = "Array({}, 1, 'C', readonly=True)"
 _PLACE, _DAYS, _CODE, _START = (_READ.format(t) for t in ("uint32", "int32", "uint16", "uint64"))
 _FLAGS, _WHOLES, _REALS = (_READ.format(t) for t in ("uint8", "int32", "float64"))
 _OUT = "float64[::1]"
-_EXTREME = f"void({_PLACE}, {{}}, {_DAYS}, int64, {_CODE}, {_START}, {_OUT})"
+_EXTREME = f"void({_PLACE}, {{}}, {_CODE}, {_START}, {_OUT})"
 
 
 @kernel(*(f"void({_PLACE}, {value}, {_OUT})" for value in (_FLAGS, _REALS)))
@@ -65,20 +65,18 @@ def ages(days: Days, limits: Days, out: Codes) -> None:
 
 
 @kernel(_EXTREME.format(_WHOLES), _EXTREME.format(_REALS))
-def lowest(place: Places, value: Values, days: Days, limit: int, code: Codes, start: Starts, out: Columns) -> None:
-    """Keep the least `value` that is known, of the rows that are at most `limit` days old."""
+def lowest(place: Places, value: Values, code: Codes, start: Starts, out: Columns) -> None:
+    """Keep the least `value` that is known of each category."""
     for i in range(len(place)):
-        if days[i] <= limit and value[i] != NOT_KNOWN:
+        if value[i] != NOT_KNOWN:
             cell = start[code[i]] + place[i]
-            if value[i] < out[cell]:
-                out[cell] = value[i]
+            out[cell] = min(out[cell], value[i])
 
 
 @kernel(_EXTREME.format(_WHOLES), _EXTREME.format(_REALS))
-def highest(place: Places, value: Values, days: Days, limit: int, code: Codes, start: Starts, out: Columns) -> None:
-    """Keep the greatest `value` that is known, of the rows that are at most `limit` days old."""
+def highest(place: Places, value: Values, code: Codes, start: Starts, out: Columns) -> None:
+    """Keep the greatest `value` that is known of each category."""
     for i in range(len(place)):
-        if days[i] <= limit and value[i] != NOT_KNOWN:
+        if value[i] != NOT_KNOWN:
             cell = start[code[i]] + place[i]
-            if value[i] > out[cell]:
-                out[cell] = value[i]
+            out[cell] = max(out[cell], value[i])

@@ -13,11 +13,13 @@ from nextoffer.features.compile import plan_sql
 from nextoffer.features.ids import as_ids, customer_ids
 from nextoffer.features.plan import Facts, Plan
 from nextoffer.features.query import Query
+from nextoffer.features.remote import stream_remote
 from nextoffer.features.spec import FeatureSpec, Key, Readable
 from nextoffer.features.wide import split
 from nextoffer.keyed import Ids
 from nextoffer.tables.bank import Bank
 from nextoffer.tables.flow import Known
+from nextoffer.tables.part import part_of
 
 
 def known(
@@ -46,6 +48,8 @@ def known(
         A customer is not in the bank, or the bank lacks a table or column that the features are made of.
     """
     facts = facts_of(bank, products, contact_window_days)
+    if bank.on_server:
+        bank = part_of(bank, as_ids(bank, "customer_id", customers if customers is not None else customer_ids(bank)))
     query = Query(Plan(spec, facts), bank, as_of)
     ids = customer_ids(bank) if customers is None else as_ids(bank, "customer_id", customers)
     return split(query.rows(ids, subset=customers is not None), spec, len(facts.products), as_of)
@@ -80,6 +84,10 @@ def stream_known(  # noqa: PLR0913 (what is asked, of whom and in which pieces)
     if chunk < 1:
         raise FeatureError(f"a chunk of {chunk} rows; it must have at least one")
     facts = facts_of(bank, products, contact_window_days)
+    if bank.on_server:
+        asked = as_ids(bank, "product_id", products)
+        yield from stream_remote(Plan(spec, facts), bank, as_of, products=asked, chunk=chunk, after=after)
+        return
     query = Query(Plan(spec, facts), bank, as_of)
     ids = customer_ids(bank)
     if after is not None:

@@ -12,7 +12,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from nextoffer import compiled
-from nextoffer import compiled
 from nextoffer.errors import FeatureError
 from nextoffer.features import mcc
 from nextoffer.features.compile import plan_sql, profiling_sql
@@ -21,7 +20,6 @@ from nextoffer.features.fit import check
 from nextoffer.features.ids import one_array
 from nextoffer.features.plan import Plan
 from nextoffer.features.rows import MCC_TABLE, WANTED_TABLE
-from nextoffer.features.slab import Slabs
 from nextoffer.features.slab import Slabs
 from nextoffer.features.wide import wide_schema
 from nextoffer.tables.bank import Bank

@@ -249,7 +249,9 @@ def responses(scope: Scope) -> exp.Select:
         "accepted_ago": when(accepted, days_ago(accepted_on)),
         "contacted": _one_where(arm),
     }
-    rows = _of_customers(_select(columns, scope, _key(scope)), "responses", scope).where(column("offered_on", "t") < the_day())
+    rows = _of_customers(_select(columns, scope, _key(scope)), "responses", scope).where(
+        column("offered_on", "t") < the_day()
+    )
     return rows.where(offer_made(column("arm", "t"))) if covers(scope.reads, "responses", "arm") else rows
 
 

@@ -21,9 +21,9 @@ from nextoffer.features.arrays import Formulas, Value, Values
 from nextoffer.features.compile import formula, selected
 from nextoffer.features.duck import run
 from nextoffer.features.families import Carried
+from nextoffer.features.ids import one_array
 from nextoffer.features.plan import Plan
 from nextoffer.features.rows import WHO
-from nextoffer.features.ids import one_array
 from nextoffer.features.spec import Attribute, DaysSince, Feature
 from nextoffer.features.trees import Tree, column, relation
 from nextoffer.tables.bank import Bank
@@ -127,7 +127,7 @@ def _dense_column(tree: Tree) -> Tree:
     return column(tree.name) if isinstance(tree, exp.Column) else tree
 
 
-def _over_slab(query: exp.Select, source: str) -> exp.Select:
+def _over_slab(query: exp.Select, source: str) -> Tree:
     """The query, reading only its own part of the table."""
     return query.transform(lambda t: _renamed(t, source) if isinstance(t, exp.Table) and t.name == source else t)
 
