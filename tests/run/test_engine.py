@@ -242,3 +242,17 @@ def test_the_day_decided_for_may_be_another(engine: Engine, bank: Bank, decided:
     assert not set(later.decisions.column("decision_id").to_pylist()) & set(
         decided.decisions.column("decision_id").to_pylist()
     )
+
+
+def test_stored_customers_get_the_same_decisions(
+    engine: Engine, bank: Bank, decided: Decided, world: Path, tmp_path: Path
+) -> None:
+    stored_ones = engine.store(bank, tmp_path / "known.arrow")
+    desk = engine.desk(bank.table("products"))
+    customers = bank.table("customers").column("customer_id").sort()
+    assert equal(desk.recommend(stored_ones, customers), decided)
+    assert desk.recommend(stored_ones, [17]).decisions.equals(of_customer(decided.decisions, 17).combine_chunks())
+    with pytest.raises(FeatureError, match="about other products than the bank has now"):
+        engine.desk(bank.table("products").slice(1)).recommend(stored_ones, [17])
+    with pytest.raises(FeatureError, match="the features are as of 2025-10-11, the decisions as of 2025-10-12"):
+        engine.desk(bank.table("products"), AS_OF + DAY).recommend(stored_ones, [17])

@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import date
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ import pyarrow as pa
 from nextoffer import keyed
 from nextoffer.errors import FeatureError, NextOfferError
 from nextoffer.keyed import Ids
-from nextoffer.tables.flow import FeatureColumn, FeatureTable, Indices, Known, RuleFacts
+from nextoffer.tables.flow import FeatureColumn, FeatureTable, Indices, Known, RuleFacts, ids_as_text
 from nextoffer.tables.write import atomic_path
 
 _HELD, _CONSENT, _CONTACTS = "rule.held", "rule.consent", "rule.contacts"
@@ -56,6 +57,11 @@ class Stored:
 
     def __len__(self) -> int:
         return int(self._index.starts[-1])
+
+    @cached_property
+    def product_ids(self) -> tuple[str, ...]:
+        """The ids of the products, as text."""
+        return tuple(ids_as_text(self.products))
 
     @property
     def as_of(self) -> date:
