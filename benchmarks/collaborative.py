@@ -4,8 +4,8 @@ Usage: ``python benchmarks/collaborative.py [--customers 1000000] [--products 24
 
 Each customer with two holdings or more has one hidden. Both learn from what is left and put the products that a
 customer does not hold in order, for all customers; quality is the share of hidden holdings among the first five.
-``implicit`` (pip install implicit) runs on every core with the best of a grid of 18 settings (factors 4, 8, 32; alpha 1,
-10, 40; regularization 0.01, 10) on 30,000 customers; ours has none to choose.
+``implicit`` (pip install implicit) runs on every core with the best of a grid of 18 settings (factors 4, 8, 32; alpha
+1, 10, 40; regularization 0.01, 10) on 30,000 customers; ours has none to choose.
 """
 
 from __future__ import annotations

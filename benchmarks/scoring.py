@@ -245,7 +245,7 @@ def table(results: dict[str, dict[str, Any]]) -> str:
     for task, heading in (("score", "pairs scored"), ("reasons", "pairs with exact reasons")):
         lines += [
             "",
-            f"{heading:<26}{'rows':>12}{'wall s':>9}{'CPU s':>9}{'M rows/s':>12}{'MB':>8}{'slower by':>12}{'in CPU':>9}",
+            f"{heading:<26}{'rows':>12}{'wall s':>9}{'CPU s':>9}{'M rows/s':>12}{'MB':>8}{'slower':>11}{'in CPU':>9}",
         ]
         for name, result in results.items():
             if task in result:
@@ -254,7 +254,7 @@ def table(results: dict[str, dict[str, Any]]) -> str:
                 speed, slower = it["rows_per_second"] / 1e6, ours[task]["rows_per_second"] / it["rows_per_second"]
                 lines.append(
                     f"{name:<26}{it['rows']:>12,}{it['seconds']:>9.2f}{it['cpu_seconds']:>9.2f}{speed:>12.4f}"
-                    f"{it['megabytes']:>8.0f}{slower:>11,.0f}×{dearer:>8,.0f}×"
+                    f"{it['megabytes']:>8.0f}{slower:>10,.0f}×{dearer:>8,.0f}×"
                 )
             elif "skipped" in result:
                 lines.append(f"{name:<26}skipped: {result['skipped']}")

@@ -199,13 +199,21 @@ def add_crosses(  # noqa: PLR0913, PLR0917  as `Crossed` holds them
 
 @kernel(f"void({_CODES}, {_PLACES}, {_TABLE}, {_PLACES}, {_PLACES}, float32[:, ::1])")
 def table_parts(codes: Any, starts: Counts, tables: Table, rows: Counts, cols: Counts, out: Any) -> None:
-    """Write to `out` (F, m) each feature's table entry for the m pairs."""
+    """Write to `out` (F, m) each feature's table entry for the m pairs, some hundred pairs at a time."""
+    flat = tables.ravel()
+    products = tables.shape[1]
+    row = np.empty(512, dtype=np.int32)
+    col = np.empty(512, dtype=np.int32)
     for low in range(0, rows.size, 512):
-        high = min(rows.size, low + 512)
+        count = min(rows.size - low, 512)
+        for k in range(count):
+            row[k] = rows[low + k]
+            col[k] = cols[low + k]
         for f in range(codes.shape[0]):
-            start = starts[f]
-            for k in range(low, high):
-                out[f, k] = tables[start + codes[f, rows[k]], cols[k]]
+            start = starts[f] * products
+            code = codes[f]
+            for k in range(count):
+                out[f, low + k] = flat[start + code[np.uint32(row[k])] * products + col[k]]
 
 
 @kernel(f"void({_CODES}, {_TABLE}, {_PLACES}, {_PLACES}, float32[::1])")

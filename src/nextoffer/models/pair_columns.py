@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from nextoffer import compiled
 from nextoffer.models import kernels
-from nextoffer.models.coding import Bins, Codes, Coding
+from nextoffer.models.coding import HANDFUL, Bins, Codes, Coding
 from nextoffer.tables.flow import FeatureTable, Floats, Indices
 
 _BLOCK = 1024
@@ -58,6 +58,8 @@ class Ratio:
     def codes(self, coding: Coding, dtype: Any) -> Bins:
         """See `PairColumn`."""
         numbers = self.numbers()
+        if len(numbers) <= HANDFUL:
+            return coding.codes(self.matrix()).astype(dtype)
         out: Bins = np.zeros((len(numbers), len(self.over)), dtype=dtype)
         done: dict[float, int] = {}
         for j, over in enumerate(self.over.tolist()):

@@ -281,7 +281,7 @@ class ScorecardScores:
         """
         card, count = self.card, len(self.codes)
         stacked = card.stacked
-        out = np.zeros((len(self.features), len(rows)), dtype=np.float32)
+        out = np.empty((len(self.features), len(rows)), dtype=np.float32)
         if self._compiled:
             at = (np.ascontiguousarray(rows, dtype=np.int64), np.ascontiguousarray(cols, dtype=np.int64))
             kernels.table_parts(self.codes, stacked.starts, stacked.rows, *at, out)
