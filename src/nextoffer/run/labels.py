@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from nextoffer.errors import ModelError
-from nextoffer.features import FeatureSpec, build
+from nextoffer.features import FeatureSpec, build, customer_ids
 from nextoffer.keyed import hash64, uniform
 from nextoffer.models.collaborative import SpendMap
 from nextoffer.models.products import Products
@@ -57,7 +57,8 @@ class Sample:
         """
         everybody = sampled_customers(bank, most, seed=seed, purpose="learn")
         there = customer_count(bank)
-        return cls(bank if len(everybody) == there else part_of(bank, everybody), len(everybody), there)
+        whole = len(everybody) == there and not bank.on_server
+        return cls(bank if whole else part_of(bank, everybody), len(everybody), there)
 
 
 @dataclass(frozen=True)
@@ -231,8 +232,7 @@ def _snapshot_dates(days: list[date]) -> list[date]:
 
 def sampled_customers(bank: Bank, most: int, *, seed: int, purpose: str) -> pa.Array:
     """Return the bank's customers by rising id, or about `most` of them, keyed, where there are more."""
-    ordered = bank.connect().sql("select customer_id from customers order by customer_id").to_arrow_table()
-    ids = ordered.column("customer_id").combine_chunks()
+    ids = customer_ids(bank)
     if len(ids) <= most:
         return ids
     return ids.filter(pa.array(uniform(seed, purpose, ids) < most / len(ids)))
@@ -240,4 +240,4 @@ def sampled_customers(bank: Bank, most: int, *, seed: int, purpose: str) -> pa.A
 
 def customer_count(bank: Bank) -> int:
     """Return how many customers the bank has."""
-    return int(bank.connect().sql("select count(*) from customers").fetchall()[0][0])
+    return int(next(bank.query("SELECT count(*) AS customers FROM customers")).column(0)[0].as_py())

@@ -6,10 +6,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -17,14 +18,17 @@ import pyarrow as pa
 from nextoffer.errors import BankError, did_you_mean
 from nextoffer.tables.config import FILE_NAME, BankConfig, read_config
 from nextoffer.tables.contract import Kind
+from nextoffer.tables.database import Database, survey_database
 from nextoffer.tables.infer import infer
 from nextoffer.tables.layout import Described, Layout, describe, home_types, lay_out, unknown_names
 from nextoffer.tables.problem import Problem
 from nextoffer.tables.rules import Rule
 from nextoffer.tables.source import find_sources
 from nextoffer.tables.sql import quoted
+from nextoffer.tables.translate import translated
 from nextoffer.tables.views import connect, make_views
 
+ROWS_AT_ONCE = 1_000_000
 _SQL_ID_TYPES = {"BIGINT": pa.int64(), "VARCHAR": pa.string()}
 
 
@@ -57,6 +61,7 @@ class Bank:
     remarks: tuple[Problem, ...]
     _id_types: Mapping[str, str] = field(repr=False)
     _connection: duckdb.DuckDBPyConnection = field(repr=False)
+    _database: Database | None = field(default=None, repr=False)
 
     @classmethod
     def read(cls, where: str | Path) -> Bank:
@@ -98,8 +103,61 @@ class Bank:
         Columns have the contract's names and types: ids BIGINT or VARCHAR (`id_type`), numbers and the label DOUBLE,
         text VARCHAR, flags BOOLEAN, dates DATE. The time zone is UTC. Whoever reads a result in pieces should do so on
         a ``cursor()`` of it: DuckDB refuses a second query while a result is open.
+
+        Raises
+        ------
+        BankError
+            The tables lie in a database server; only `query` reaches them.
         """
+        if self._database is not None:
+            raise BankError(
+                f"the tables of {self.name} lie in {self._database.server.place}, where this cannot be done yet: "
+                "recommend, score, explain and fit can; for all else hand the tables over as files"
+            )
         return self._connection
+
+    @property
+    def on_server(self) -> bool:
+        """Whether the tables lie in a database server, so that `query` is the only way to them."""
+        return self._database is not None
+
+    @property
+    def dialect(self) -> str:
+        """The SQL that the bank's engine speaks: ``duckdb`` or ``postgres``."""
+        return "duckdb" if self._database is None else self._database.dialect
+
+    def query(
+        self,
+        sql: str,
+        parameters: Mapping[str, Any] | None = None,
+        relations: Mapping[str, pa.Table] | None = None,
+        *,
+        dialect: str = "duckdb",
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield the answer to a query, wherever the tables lie; at least one batch, if only an empty one.
+
+        Parameters
+        ----------
+        sql
+            A SELECT over the bank's tables by their names.
+        parameters
+            By name, without what the dialect puts around them (``$name``, ``%(name)s``).
+        relations
+            Small tables of the caller's that it reads too.
+        dialect
+            What `sql` is written in: DuckDB's words, which are translated, or the bank's own `dialect`.
+        """
+        if self._database is None:
+            con = self._connection.cursor()
+            for name, table in (relations or {}).items():
+                con.register(name, table)
+            found = con.sql(sql, params=dict(parameters) if parameters else None).to_arrow_reader(ROWS_AT_ONCE)
+            first = next(found, None)
+            yield first if first is not None else pa.RecordBatch.from_pylist([], schema=found.schema)
+            yield from found
+            return
+        said = sql if dialect == self.dialect else translated(sql, self.dialect)
+        yield from self._database.query(said, parameters or {}, relations or {})
 
     def fingerprint(self) -> str:
         """Return 12 hexadecimal digits that change when a table's files do: their names, sizes and times of change.
@@ -136,9 +194,15 @@ class Bank:
         return _SQL_ID_TYPES[self._id_types[column]]
 
     def table(self, name: str) -> pa.Table:
-        """Return a whole table; for small ones. Customers, products and merchants come in stored order."""
-        self._layout(name)
-        return self._connection.sql(f"FROM {quoted(name)}").to_arrow_table()
+        """Return a whole table; for small ones.
+
+        Customers, products and merchants come in stored order, from a database server by rising id.
+        """
+        layout = self._layout(name)
+        if self._database is None:
+            return self._connection.sql(f"FROM {quoted(name)}").to_arrow_table()
+        rows = pa.Table.from_batches(list(self.query(f"SELECT * FROM {quoted(name)}")))
+        return rows if layout.table.key is None else rows.sort_by(layout.table.key)
 
     def _layout(self, table: str) -> Layout:
         if table not in self.layouts:
@@ -156,6 +220,11 @@ def survey(where: str | Path) -> tuple[Bank, list[Problem]]:
         There is no such place, or its bank.toml is wrong, so that nothing more can be said.
     """
     folder, config = _open(Path(where).resolve())
+    if config.is_on_server:
+        seen = survey_database(config)
+        said = tuple(p for p in seen.problems if p.severity == "warn")
+        bank = Bank(folder, config, seen.layouts, seen.rules, said, seen.id_types, duckdb.connect(), seen.database)
+        return bank, seen.problems
     sources, problems = find_sources(folder, config)
     con = connect(folder, config)
     described: list[Described] = []

@@ -123,8 +123,10 @@ def _id(column: str, stored: Family, wish: Wish) -> Cast | None:
     if wish.id_type == "VARCHAR":
         return Cast(f"nullif(CAST({column} AS VARCHAR), '')" if stored == "text" else f"CAST({column} AS VARCHAR)")
     if stored == "integer":
+        if not wish.may_overflow:
+            return Cast(f"CAST({column} AS BIGINT)")
         value = f"TRY_CAST({column} AS BIGINT)"
-        return Cast(value, f"{value} IS NULL AND {column} IS NOT NULL" if wish.may_overflow else None)
+        return Cast(value, f"{value} IS NULL AND {column} IS NOT NULL")
     # '007' is not 7: text becomes a number only where the number is written just so.
     value = f"CASE WHEN {is_whole_id(column)} THEN TRY_CAST({column} AS BIGINT) END"
     return Cast(value, f"{value} IS NULL AND {column} <> ''")
@@ -146,7 +148,9 @@ def is_whole_id(column: str) -> str:
 def _number(column: str, stored: Family, wish: Wish) -> Cast | None:
     scale = "" if wish.unit == 1.0 else f" * CAST({wish.unit!r} AS DOUBLE)"
     number = f"CAST({column} AS DOUBLE)"
-    if stored in ("integer", "bool"):
+    if stored == "bool":
+        return Cast(f"CAST(CAST({column} AS INTEGER) AS DOUBLE){scale}")
+    if stored == "integer":
         return Cast(number + scale)
     if stored == "real":
         return Cast(f"CASE WHEN isfinite({number}) THEN {number}{scale} END", f"isinf({number})")

@@ -10,6 +10,7 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -17,6 +18,8 @@ from nextoffer.errors import BankError, did_you_mean
 from nextoffer.tables.contract import TABLES
 
 FILE_NAME = "bank.toml"
+SCHEMES = ("postgresql", "postgres")
+"""How the URL of a database server may begin."""
 
 
 class TableConfig(BaseModel):
@@ -27,7 +30,8 @@ class TableConfig(BaseModel):
     path
         A file, a folder of parts or a pattern such as ``tx/2025-*.parquet``, relative to bank.toml.
     query
-        Instead of `path`: a SELECT that DuckDB can run; file names in it are relative to bank.toml.
+        Instead of `path`: a SELECT that DuckDB can run, file names in it relative to bank.toml; or one that the
+        PostgreSQL server of `database` can run.
     columns
         Our name → the bank's name.
     units
@@ -68,7 +72,10 @@ class BankConfig(BaseModel):
     currency
         ISO 4217 code that amounts are shown in, or None.
     database
-        A DuckDB file that `query` entries may read from, relative to bank.toml.
+        A DuckDB file that `query` entries may read from, relative to bank.toml; or the URL of a PostgreSQL server in
+        which all tables lie (``postgresql://user@host/database``), which holds no password.
+    database_schema
+        Where the tables lie in PostgreSQL.
     exclude
         Columns that are never read: ``column`` in every table, or ``table.column``.
     sensitive
@@ -82,9 +89,19 @@ class BankConfig(BaseModel):
     name: str | None = None
     currency: str | None = Field(default=None, pattern="^[A-Z]{3}$")
     database: str | None = None
+    database_schema: str = "public"
     exclude: tuple[str, ...] = ()
     sensitive: tuple[str, ...] = ()
     tables: dict[str, TableConfig] = Field(default_factory=dict)
+
+    @property
+    def is_on_server(self) -> bool:
+        """Whether the tables lie in a database server, not in files.
+
+        >>> BankConfig(database="postgresql://reader@db.bank/crm").is_on_server
+        True
+        """
+        return self.database is not None and urlsplit(self.database).scheme in SCHEMES
 
     def of(self, table: str) -> TableConfig:
         """Return what is said of a table, or the defaults."""
@@ -149,6 +166,7 @@ def _shown(value: Any) -> str:
 
 
 def _contradictions(config: BankConfig) -> Iterator[str]:
+    yield from _wrong_url(config.database or "")
     for name, said in config.tables.items():
         if name not in TABLES:
             yield f"'tables.{name}' is no table{did_you_mean(name, TABLES)}; there are {', '.join(TABLES)}"
@@ -161,3 +179,13 @@ def _contradictions(config: BankConfig) -> Iterator[str]:
         for required in (c.name for c in table.columns if c.required):
             if config.excludes(table.name, required):
                 yield f"'exclude' names {table.name}.{required}, which is required"
+
+
+def _wrong_url(database: str) -> Iterator[str]:
+    if "://" not in database:
+        return
+    url = urlsplit(database)
+    if url.scheme not in SCHEMES:
+        yield f"'database' is neither a DuckDB file nor a URL that begins with {SCHEMES[0]}:// (found {url.scheme}://)"
+    if url.password or "password" in url.query:
+        yield "'database' holds a password; leave it out and set PGPASSWORD, or keep it in ~/.pgpass"

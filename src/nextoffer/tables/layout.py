@@ -123,6 +123,12 @@ def describe(
         message = f"{source.origin} cannot be read: {complaint(error)}"
         return None, [fatal(table.name, None, "unreadable_file", message)]
     stored = [Stored(n, str(t), t.id) for n, t in zip(relation.columns, relation.types, strict=True)]
+    return told_apart(source, stored, config)
+
+
+def told_apart(source: Source, stored: list[Stored], config: BankConfig) -> tuple[Described, list[Problem]]:
+    """Return which of a source's columns is which of ours, and every required one that is not there."""
+    table = TABLES[source.table]
     renames = {_spelling(ours): theirs for ours, theirs in config.of(table.name).columns.items()}
     named = _rename(stored, renames)
     problems = _not_found(table, stored, renames, named)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import chain
 
 import duckdb
 import pyarrow as pa
@@ -25,15 +26,15 @@ def part_of(bank: Bank, customers: pa.Array) -> Bank:
     customers
         m different ids, in the bank's type.
     """
-    source = bank.connect().cursor()
-    source.register(_WANTED, pa.table({"customer_id": customers}))
+    wanted = {_WANTED: pa.table({"customer_id": customers})}
     kept = duckdb.connect(config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"})
     kept.execute("SET GLOBAL TimeZone = 'UTC'")
     for name in bank.tables:
-        known = f" WHERE customer_id IN (FROM {_WANTED})" if "customer_id" in bank.columns(name) else ""
-        rows = source.sql(f"FROM {quoted(name)}{known}").to_arrow_reader(1_000_000)
-        kept.register("nextoffer_rows", rows)
+        of_these = "customer_id" in bank.columns(name)
+        known = f" WHERE customer_id IN (SELECT customer_id FROM {_WANTED})" if of_these else ""
+        batches = bank.query(f"SELECT * FROM {quoted(name)}{known}", relations=wanted if of_these else None)
+        first = next(batches)
+        kept.register("nextoffer_rows", pa.RecordBatchReader.from_batches(first.schema, chain([first], batches)))
         kept.execute(f"CREATE TABLE {quoted(name)} AS FROM nextoffer_rows")
         kept.unregister("nextoffer_rows")
-    source.unregister(_WANTED)
-    return replace(bank, _connection=kept)
+    return replace(bank, _connection=kept, _database=None)
