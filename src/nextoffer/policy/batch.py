@@ -107,6 +107,17 @@ class Batch:
             self._customer_columns[name] = found
         return found
 
+    def coded(self, name: str) -> tuple[Indices, list[str | None]]:
+        """Return a customer column of texts as places (n,) in the distinct ones, of which the last is None."""
+        found = self._coded.get(name)
+        if found is None:
+            column = self.features.array(name)
+            column = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+            texts = column.dictionary.to_pylist()
+            places = column.indices.fill_null(len(texts)).to_numpy().astype(np.intp)
+            found = self._coded[name] = (places, [*texts, None])
+        return found
+
     def bounded(self, name: str) -> Floats:
         """Return a customer column as float64 of shape (n,) to put bounds to: of a text, 0 where known, else NaN."""
         if self.features.column(name).kind != "category":
@@ -123,6 +134,10 @@ class Batch:
 
     @cached_property
     def _customer_columns(self) -> dict[str, Values]:
+        return {}
+
+    @cached_property
+    def _coded(self) -> dict[str, tuple[Indices, list[str | None]]]:
         return {}
 
     @cached_property
@@ -163,6 +178,11 @@ class Pairs:
     def part(self, start: int, stop: int) -> Pairs:
         """Return the pairs from `start` up to `stop`."""
         return Pairs(self.batch, self.rows[start:stop], self.cols[start:stop])
+
+    def texts(self, name: str) -> bool:
+        """Return whether `name` is a customer column of texts, with rows enough to look at each distinct text once."""
+        column = self.batch.features.names.get(name)
+        return column is not None and column.kind == "category" and len(self.batch.features) > _HANDFUL
 
     def column(self, name: str, at: Indices) -> Values:
         """Return the column called `name` for the pairs `at`."""

@@ -79,7 +79,7 @@ def _values(pairs: Pairs, given: Told, material: Mask) -> tuple[Indices, Floats,
     """
     batch, bounds = pairs.batch, given.bounds.column
     wanted = np.zeros(sum(map(len, given.columns)), dtype=np.bool_)
-    wanted[bounds.flat[np.repeat(material, np.diff(bounds.start))]] = True
+    wanted[bounds.flat[material[bounds.owner]]] = True
     customers, products, of_pairs = given.columns
     who, rows = _customers(pairs.rows)
     first = np.empty((len(customers), int(rows.max()) + 1))

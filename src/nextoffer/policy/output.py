@@ -27,6 +27,9 @@ Places = npt.NDArray[np.int32]
 
 _STAGES = tuple(dict.fromkeys(stage_of(name) for name in RULES))
 _STAGE_OF = np.array([_STAGES.index(stage_of(name)) for name in RULES], dtype=np.int8)
+_DECISION = decisions_schema(pa.null(), pa.null()).names
+_FEW = 64  # offers: a customer's, or a handful's
+
 _NOWHERE = pa.array([None], type=pa.string()).dictionary_encode()
 _STAGE_TEXTS, _RULE_TEXTS = pa.array(_STAGES), pa.array(RULES)
 
@@ -67,6 +70,7 @@ class Writer:
         self._as_of = pa.scalar(ids.as_of, pa.date32())
         self._model_id, self._policy_id = pa.array([ids.model_id]), pa.array([policy_id])
         self._ids, self._types = _Column(offering.ids), _Column(offering.types)
+        self._few: dict[int, dict[str, pa.Array]] = {}
         self._margin = offering.column("margin")
         self._cost = np.nan_to_num(offering.column("cost"), nan=0.0)
         run = f"{ids.as_of.isoformat()} {ids.model_id} {policy_id} {ids.seed}"
@@ -77,7 +81,6 @@ class Writer:
         """Return the offers: customers in the order they came, each with ranks 1..k."""
         rows, cols = ranking.rows, ranking.cols
         propensity = pa.array(ranking.offered_propensity)
-        nought = np.zeros(len(rows), dtype=np.int8)
         customers = _Column(batch.customer_ids, unique=True)
         columns = {
             "customer_id": customers.take(rows.astype(np.int32)),
@@ -90,13 +93,10 @@ class Writer:
             "channel": _channel(batch, rows),
             "reasons": reasons.texts,
             "reason_codes": reasons.codes,
-            "pscore": pa.array(np.ones(len(rows))),
             "decision_id": self._decision_ids(batch, rows, cols),
-            "as_of": pa.repeat(self._as_of, len(rows)),
-            "model_id": encoded(nought, self._model_id),
-            "policy_id": encoded(nought, self._policy_id),
+            **self._constants(len(rows)),
         }
-        return pa.Table.from_arrays(list(columns.values()), names=list(columns))
+        return pa.Table.from_arrays([columns[name] for name in _DECISION], names=_DECISION)
 
     def refusals(self, batch: Batch, ranking: Ranking) -> pa.Table:
         """Return every pair that is no offer: customers and products in the order they came."""
@@ -108,6 +108,21 @@ class Writer:
             "rule": encoded(rules, _RULE_TEXTS),
         }
         return pa.Table.from_arrays(list(columns.values()), names=list(columns))
+
+    def _constants(self, count: int) -> dict[str, pa.Array]:
+        """Return the columns in which all offers are the same."""
+        found = self._few.get(count)
+        if found is None:
+            nought = np.zeros(count, dtype=np.int8)
+            found = {
+                "pscore": pa.array(np.ones(count)),
+                "as_of": pa.repeat(self._as_of, count),
+                "model_id": encoded(nought, self._model_id),
+                "policy_id": encoded(nought, self._policy_id),
+            }
+            if count <= _FEW:
+                self._few[count] = found
+        return found
 
     def _expected_value(self, propensity: Floats, cols: Indices) -> pa.Array:
         """Return propensity × margin − cost in the bank's currency: null without a margin; a cost not known is 0."""

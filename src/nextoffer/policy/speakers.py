@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -60,15 +60,45 @@ class Speaker:
 
     def holds(self, pairs: Pairs, at: Indices) -> Mask:
         """Return for which of the pairs `at` the fact is known to be true."""
+        own = [name for name in self._read if not name.startswith("product.")]
+        if len(own) == 1 and pairs.texts(own[0]):
+            return self._holds_by_text(pairs, at, own[0])
         columns = {name: self.column(name, pairs, at) for name in self.fact.names}
         found = self.fact.holds(columns)
         return found if found.shape == at.shape else np.broadcast_to(found, at.shape)
+
+    def _holds_by_text(self, pairs: Pairs, at: Indices, own: str) -> Mask:
+        """Return what `holds` returns, of a fact on one text of the customer and on products: by distinct text."""
+        places, texts = pairs.batch.coded(own)
+        products = pairs.batch.shape[1]
+        every = np.repeat(np.array(texts, dtype=object), products)
+        columns = {
+            name: every
+            if self._column(name) == own
+            else np.tile(pairs.batch.product_column(name.removeprefix("product.")), len(texts))
+            for name in self.fact.names
+            if name not in self.yardsticks
+        }
+        found = np.broadcast_to(self.fact.holds({**self.yardsticks, **columns}), every.shape)
+        return found.reshape(len(texts), products)[places[pairs.rows[at]], pairs.cols[at]]
+
+    @cached_property
+    def _read(self) -> tuple[str, ...]:
+        """The columns that the fact reads."""
+        return tuple(dict.fromkeys(self._column(name) for name in self.fact.names if name not in self.yardsticks))
+
+    def _column(self, name: str) -> str:
+        return self.feature if name == "value" and self.feature else name
 
     def column(self, name: str, pairs: Pairs, at: Indices) -> Values:
         """Return what `name` means in this reason's fact and texts, for the pairs `at`."""
         if name in self.yardsticks:
             return self.yardsticks[name]
-        return pairs.column(self.feature if name == "value" and self.feature else name, at)
+        return pairs.column(self._column(name), at)
+
+    def source(self, name: str) -> str | None:
+        """Return the column that `name` stands for, or None for a yardstick."""
+        return None if name in self.yardsticks else self._column(name)
 
 
 @lru_cache(maxsize=16)

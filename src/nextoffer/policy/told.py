@@ -103,6 +103,11 @@ class Ragged:
     start: Places
     flat: Places
 
+    @cached_property
+    def owner(self) -> Places:
+        """The list that each number is of."""
+        return np.repeat(np.arange(len(self.start) - 1), np.diff(self.start))
+
     @classmethod
     def of(cls, lists: Sequence[Sequence[int]]) -> Ragged:
         """Return these lists."""

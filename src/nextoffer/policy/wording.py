@@ -74,6 +74,10 @@ def _texts(speaker: Speaker, pairs: Pairs, at: Indices, name: str) -> tuple[list
     """Return the distinct texts a placeholder stands for, and which of them each pair gets."""
     if name == "product_name":
         return pairs.batch.product_names, pairs.cols[at]
+    source = speaker.source(name)
+    if source and pairs.texts(source):
+        places, known = pairs.batch.coded(source)
+        return ["not known" if text is None else text for text in known], places[pairs.rows[at]]
     values = np.broadcast_to(speaker.column(name, pairs, at), at.shape)
     if values.dtype == object:
         return _distinct(values)
@@ -82,8 +86,9 @@ def _texts(speaker: Speaker, pairs: Pairs, at: Indices, name: str) -> tuple[list
 
 
 def _distinct(values: Values) -> tuple[list[str], npt.NDArray[Any]]:
-    encoded = pa.array(values, type=pa.string()).fill_null("not known").dictionary_encode()
-    return encoded.dictionary.to_pylist(), np.asarray(encoded.indices.to_numpy(), dtype=np.intp)
+    place: dict[str | None, int] = {}
+    which = [place.setdefault(value, len(place)) for value in values.tolist()]
+    return ["not known" if text is None else text for text in place], np.array(which, dtype=np.intp)
 
 
 def _rounded(values: Values) -> Floats:
