@@ -182,6 +182,7 @@ def test_a_dirty_retail_bank(
     spec = discover(bank, day)
     expected = all_known(spec, bank, day)
     monkeypatch.setattr(queries, "SLAB", slab)
+    monkeypatch.setattr(queries, "MANY", 0)
     by_kernels()
     assert_same(all_known(spec, bank, day), expected)
     products = bank.table("products").column("product_id")

@@ -91,12 +91,15 @@ class Formulas:
         n
             How many rows there are.
         """
+        return pa.Table.from_arrays([_arrow(value, n) for value in self.values(columns)], names=self.names)
+
+    def values(self, columns: Mapping[str, Value]) -> list[Value]:
+        """Return what the query selects, not yet as Arrow; columns as in `of`."""
         frame = Frame(dict(columns), {})
         with np.errstate(divide="ignore", invalid="ignore"):
             for name, step in self._before:
                 frame.columns[name] = step(frame)
-            arrays = [_arrow(step(frame), n) for step in self._last]
-        return pa.Table.from_arrays(arrays, names=self.names)
+            return [step(frame) for step in self._last]
 
     def _step(self, tree: Tree) -> Step:
         """How to evaluate a tree; equal trees are evaluated once."""
@@ -153,8 +156,10 @@ def _rule(tree: Tree) -> Callable[..., Value]:
             return lambda: Values(np.array(bool(tree.this)))
         case exp.Null() | exp.Column():
             return lambda: NULL
-        case exp.Cast() if tree.to.this in _AS_IS:
+        case exp.Cast() if tree.to.this == exp.DType.DOUBLE:
             return lambda value: value
+        case exp.Cast() if tree.to.this == exp.DType.INT:
+            return lambda flags: Values(flags.data.view(np.uint8), flags.known)
     if type(tree) not in _RULES:
         raise FeatureError(f"a formula may not say {tree.sql()}")
     return _RULES[type(tree)]
@@ -254,7 +259,6 @@ def _named(conditions: Sequence[Values], values: Sequence[Words]) -> Words:
 
 
 NULL = Values(np.array(np.nan), np.zeros((), dtype=np.bool_))
-_AS_IS = (exp.DType.DOUBLE,)
 _RULES: Mapping[type[Tree], Callable[..., Value]] = {
     exp.Add: _binary(np.add),
     exp.And: _and,

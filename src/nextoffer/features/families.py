@@ -17,9 +17,11 @@ import pyarrow as pa
 from sqlglot import exp
 
 from nextoffer.features import mcc
+from nextoffer.features.arrays import Formulas, Value, Values
 from nextoffer.features.kernels import NOT_KNOWN, ages, highest, lowest, tally, total
+from nextoffer.features.near import NearSalaryDay
 from nextoffer.features.plan import Plan
-from nextoffer.features.rows import MONEY, SOURCES, always_one
+from nextoffer.features.rows import SOURCES, always_one, of_salary_day
 from nextoffer.features.spec import Aggregate, Function, Key, Source
 from nextoffer.features.trees import Tree, column, number
 
@@ -27,6 +29,8 @@ _EXTREMES = {"min": lowest, "max": highest}
 _START: Mapping[Function, float] = {"sum": 0.0, "min": np.inf, "max": -np.inf}
 _EVER = np.iinfo(np.int64).max
 _AGE = "age"
+_FLAGS = frozenset({"is_spent", *of_salary_day()})
+_REALS = frozenset({"money"})
 
 BATCH = 16_384
 """Rows added up at a time: what of them and of their customers' aggregates fits the processor's cache."""
@@ -64,23 +68,32 @@ class Family:
 class Carried:
     """One kind of rows as the kernels take them: what the query selects, and the families it feeds."""
 
-    def __init__(self, plan: Plan, source: Source) -> None:
-        self.source = source
+    def __init__(self, plan: Plan, source: Source, near: NearSalaryDay | None = None) -> None:
+        self.source, self.near = source, near
         self.scope = replace(plan.scope(source), placed=True)
         self.aggregates = plan.aggregates[source]
         self.codes = {by: _codes(by, self.aggregates) for by in sorted(_category_columns(self.aggregates))}
         self.limits = np.array(sorted({a.days for a in self.aggregates if a.days is not None}), dtype=np.int32)
         self.families = tuple(self._families(always_one(self.scope)))
+        self.values = {_value_name(f): f for f in self.families if not f.constant}
+        rows = SOURCES[source](self.scope)
+        self.told = rows.args["from_"].this if isinstance(rows.args["from_"].this, exp.Subquery) else rows.subquery("r")
+        made = {item.alias_or_name: item.unalias() for item in rows.selects}
+        trees = [
+            made[f.column] if self.told is rows.args["from_"].this else column(f.column) for f in self.values.values()
+        ]
+        self.formulas = Formulas(exp.select(*trees).from_("told"))
+        self.needed = {c.name for tree in trees for c in tree.find_all(exp.Column)}
+        self.remembered = self.needed & set(near.told) if near is not None else set()
 
     def query(self) -> exp.Select:
         """``place`` and every column that a family needs, in the narrowest type that holds it exactly."""
         wanted = {"place": _cast(column("place"), "int")}
-        if len(self.limits):
+        if len(self.limits) or self.remembered:
             wanted["days_ago"] = _cast(column("days_ago"), "int")
         wanted |= {_code_name(by): _code(by, codes) for by, codes in self.codes.items()}
-        wanted |= {_value_name(f): _value(f) for f in self.families if not f.constant}
-        rows = SOURCES[self.source](self.scope).subquery("r")
-        return exp.select(*(value.as_(name) for name, value in wanted.items())).from_(rows)
+        wanted |= {name: _carried(name) for name in sorted(self.needed - self.remembered)}
+        return exp.select(*(value.as_(name) for name, value in wanted.items())).from_(self.told)
 
     def empty(self, n: int) -> npt.NDArray[np.float64]:
         """One column per aggregate before any row, and one for what nobody asks about: float64 (aggregates + 1, ≥ n).
@@ -93,11 +106,14 @@ class Carried:
         out[-1] = 0.0
         return out
 
-    def add(self, rows: pa.RecordBatch, out: npt.NDArray[np.float64]) -> None:
-        """Add a batch of rows to `out`."""
+    def add(self, rows: pa.RecordBatch, out: npt.NDArray[np.float64], salary_codes: npt.NDArray[np.int32]) -> None:
+        """Add a batch of rows to `out`; `salary_codes` are those of the customers, by place, if they are remembered."""
         columns = {name: rows.column(i).to_numpy() for i, name in enumerate(rows.schema.names)}
         for first in range(0, len(rows), BATCH):
-            self._add({name: values[first : first + BATCH] for name, values in columns.items()}, out)
+            part = {name: values[first : first + BATCH] for name, values in columns.items()}
+            if self.near is not None and self.remembered:
+                part |= self.near.of_rows(part["days_ago"], salary_codes.take(part["place"]))
+            self._add(part, out)
 
     def finish(self, out: npt.NDArray[np.float64]) -> None:
         """Add to each window what the windows in it hold."""
@@ -113,9 +129,11 @@ class Carried:
         if len(self.limits):
             codes[_AGE] = np.empty(len(place), dtype=np.uint16)
             ages(days, self.limits, codes[_AGE])
+        frame: dict[str, Value] = {n: Values(v.view(np.bool_) if n in _FLAGS else v) for n, v in columns.items()}
+        values = dict(zip(self.values, self.formulas.values(frame), strict=True))
         width, flat = out.shape[1], out.reshape(-1)
         for f in self.families:
-            value = _ONES[: len(place)] if f.constant else columns[_value_name(f)]
+            value = _ONES[: len(place)] if f.constant else _plain(values[_value_name(f)], f)
             start = f.slots.astype(np.uint64) * np.uint64(width)
             if f.days is not None:
                 value = np.where(days <= f.days, value, _nothing(f, value))
@@ -196,14 +214,23 @@ def _code(by: str, codes: Mapping[Key | None, int]) -> Tree:
     return _cast(case.else_(number(0)), "usmallint")
 
 
-def _value(family: Family) -> Tree:
-    """Sums have no nulls; the least and greatest of nothing is told by a value that stands for null."""
-    money = family.column in MONEY
-    value: Tree = column(family.column)
-    if family.function == "sum":
-        return value if money else _cast(value, "utinyint")
-    null = exp.cast(exp.Literal.string("NaN"), "double") if money else number(NOT_KNOWN)
-    return _cast(exp.func("COALESCE", value, null), "double" if money else "int")
+def _carried(name: str) -> Tree:
+    """A column in the narrowest type; a whole number stands for days that are not known."""
+    if name in _REALS:
+        return column(name)
+    if name.endswith("_ago"):
+        return _cast(exp.func("COALESCE", column(name), number(NOT_KNOWN)), "int")
+    return _cast(column(name), "utinyint")
+
+
+def _plain(value: Any, family: Family) -> npt.NDArray[Any]:
+    """The values as the family's kernel takes them, without nulls."""
+    data: npt.NDArray[Any] = value.data
+    if family.function != "sum" and data.dtype == np.uint8:
+        data = data.astype(np.int32)
+    if family.function == "sum" and data.dtype == np.int32:
+        data = np.where(data == NOT_KNOWN, 0.0, data)
+    return data if value.known is None else np.where(value.known, data, _nothing(family, data))
 
 
 def _value_name(family: Family) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
-from functools import cached_property
 
 import duckdb
 import pyarrow as pa
@@ -27,6 +26,9 @@ from nextoffer.tables.bank import Bank
 SLAB = 131_072
 """Customers aggregated by one query of a stream: what bounds its memory."""
 
+MANY = 20_000
+"""From so many customers on it pays to work out beforehand which days are near which salary days."""
+
 
 class Query:
     """Answers with wide tables (see `nextoffer.features.wide`), on a connection of its own.
@@ -40,6 +42,7 @@ class Query:
     def __init__(self, plan: Plan, bank: Bank, as_of: date) -> None:
         check(plan.spec, bank)
         self.bank, self.as_of = bank, as_of
+        self._ready: dict[bool, Slabs] = {}
         self.con = connect(bank)
         self.con.register(MCC_TABLE, mcc.table())
         self.plan = replace(plan, profiling=_asks_for_profiling(self.con, bank, as_of))
@@ -68,16 +71,18 @@ class Query:
     def found(self, ids: pa.Array, *, subset: bool) -> pa.Table:
         """The rows of those of `ids` (rising, no two equal) that the bank knows, in any order."""
         if compiled.ready():
-            found = pa.concat_tables([self._slabs.rows(part) for part in _slabs_of(ids)])
+            slabs = self._slabs(many=len(ids) >= MANY)
+            found = pa.concat_tables([slabs.rows(part) for part in _slabs_of(ids)])
         else:
             if subset:
                 self.con.register(WANTED_TABLE, pa.table({"customer_id": ids}))
             found = run(self.con, plan_sql(self.plan, subset=subset), self.as_of)
         return found.rename_columns(self.schema.names).cast(self.schema)
 
-    @cached_property
-    def _slabs(self) -> Slabs:
-        return Slabs(self.plan, self.bank, self.con, self.as_of)
+    def _slabs(self, *, many: bool) -> Slabs:
+        if many not in self._ready:
+            self._ready[many] = Slabs(self.plan, self.bank, self.con, self.as_of, many=many)
+        return self._ready[many]
 
     def _in_order_of(self, ids: pa.Array, found: pa.Table) -> pa.Table:
         there = one_array(found.column(0))

@@ -140,7 +140,7 @@ def _with_category(read: exp.Select, scope: Scope) -> exp.Select:
 
 def _with_salary_day(read: exp.Select, scope: Scope) -> exp.Select:
     """Add ``day`` of the month and the customer's ``salary_day``, and keep to the customers at hand."""
-    salary = bool({"near_salary_day", "salary_day_known", "salary"} & scope.used)
+    salary = _needs_salary_day(scope)
     if salary or scope.at_hand:
         read = read.join(relation(WHO, "w"), on=column("customer_id", "w").eq(column("customer_id", "t")))
     if not salary:
@@ -168,10 +168,17 @@ def _near_salary_day() -> Tree:
     return exp.and_(_knows_salary_day(), near)
 
 
+def of_salary_day() -> dict[str, Tree]:
+    """Return what a transaction's ``date`` and ``day`` of the month and the customer's ``salary_day`` tell, by name."""
+    return {"salary_day_there": _knows_salary_day(), "near": _near_salary_day()}
+
+
 def _transaction_columns(read: exp.Select, scope: Scope, spent: Tree | None) -> exp.Select:
-    near = column("near")
-    if {"near_salary_day", "salary"} & scope.used:
-        read = exp.select(exp.Star(), _near_salary_day().as_("near")).from_(read.subquery("day_read"))
+    """Put the columns together from what a first SELECT tells of each row, flags among it."""
+    told = {} if spent is None else {"is_spent": spent}
+    told |= of_salary_day() if _needs_salary_day(scope) else {}
+    read = exp.select(exp.Star(), *(value.as_(name) for name, value in told.items())).from_(read.subquery("read"))
+    near, spent = column("near"), None if spent is None else column("is_spent")
     columns = {
         "days_ago": column("days_ago"),
         "channel": column("channel"),
@@ -179,13 +186,17 @@ def _transaction_columns(read: exp.Select, scope: Scope, spent: Tree | None) -> 
         "spent": double(1) if spent is None else one_if(spent),
         "spent_ago": when(spent, column("days_ago")),
         "amount": column("money") if spent is None else exp.case().when(spent, column("money")).else_(double(0)),
-        "salary_day_known": one_if(both(spent, _knows_salary_day())),
+        "salary_day_known": one_if(both(spent, column("salary_day_there"))),
         "near_salary_day": one_if(both(spent, near)),
     }
     if spent is not None:
         columns["credit"] = exp.case().when(spent, double(0)).else_(column("money"))
         columns["salary"] = when(both(spent.not_(), near), column("money"))
-    return _select(columns, scope, column(scope.key)).from_(read.subquery("read"))
+    return _select(columns, scope, column(scope.key)).from_(read.subquery("told"))
+
+
+def _needs_salary_day(scope: Scope) -> bool:
+    return bool({"near_salary_day", "salary_day_known", "salary"} & scope.used)
 
 
 def holdings(scope: Scope) -> exp.Select:

@@ -13,6 +13,7 @@ from functools import cached_property
 
 import duckdb
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 from sqlglot import exp
 
@@ -22,6 +23,7 @@ from nextoffer.features.compile import formula, selected
 from nextoffer.features.duck import run
 from nextoffer.features.families import Carried
 from nextoffer.features.ids import one_array
+from nextoffer.features.near import NearSalaryDay
 from nextoffer.features.plan import Plan
 from nextoffer.features.rows import WHO
 from nextoffer.features.spec import Attribute, DaysSince, Feature
@@ -41,9 +43,10 @@ _ALIASES = {"customers": WHO, "risk": "risk"}
 class Slabs:
     """A plan on one bank and day, slab by slab, on a connection of its own."""
 
-    def __init__(self, plan: Plan, bank: Bank, con: duckdb.DuckDBPyConnection, as_of: date) -> None:
+    def __init__(self, plan: Plan, bank: Bank, con: duckdb.DuckDBPyConnection, as_of: date, *, many: bool) -> None:
         self.plan, self.bank, self.con, self.as_of = plan, bank, con, as_of
-        self.carried = [Carried(plan, source) for source in plan.aggregates]
+        self.near = NearSalaryDay.of_bank(con, as_of) if self._asks_for_near(plan) and many else None
+        self.carried = [Carried(plan, source, self.near) for source in plan.aggregates]
         self.rows_sql = [_over_slab(c.query(), c.source).sql("duckdb", identify=True) for c in self.carried]
 
     def rows(self, ids: pa.Array) -> pa.Table:
@@ -64,6 +67,17 @@ class Slabs:
             query = ranked(self.plan, source, query)
         values = (value.transform(_dense_column) for value in selected(self.plan, _read_before))
         return Formulas(exp.select(column("customer_id"), *values).from_(query.subquery("d")))
+
+    @staticmethod
+    def _asks_for_near(plan: Plan) -> bool:
+        """Whether anything depends on salary day."""
+        used = plan.scope("transactions").used if "transactions" in plan.aggregates else frozenset()
+        return bool({"near_salary_day", "salary_day_known", "salary"} & used)
+
+    def _salary_codes(self) -> npt.NDArray[np.int32]:
+        """The salary days of the slab's customers, by place."""
+        assert self.near is not None
+        return self.near.codes(self.con.sql(f"SELECT salary_day FROM {WHO} ORDER BY place").to_arrow_table().column(0))
 
     def _take_up(self, ids: pa.Array) -> pa.Table:
         """Make ``who``, the customers of the slab and their places, and return what formulas look at of them."""
@@ -106,8 +120,9 @@ class Slabs:
         """The aggregates over one kind of rows, dense."""
         out = carried.empty(n)
         asked = {"as_of": self.as_of} if "$as_of" in sql else None
+        codes = self._salary_codes() if carried.remembered else np.empty(0, dtype=np.int32)
         for batch in self.con.sql(sql, params=asked).to_arrow_reader(BATCH):
-            carried.add(batch, out)
+            carried.add(batch, out, codes)
         carried.finish(out)
         for values, (aggregate, name) in zip(out[:, :n], places(carried.aggregates).items(), strict=False):
             yield name, Values(values, None if aggregate.function == "sum" else np.isfinite(values))
