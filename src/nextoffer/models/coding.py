@@ -93,16 +93,15 @@ class Coding:
         return kernels.padded(self.cuts)
 
     def _write_numbers(self, values: pa.Array, out: Any) -> None:
-        valid, data = values.buffers() if values.type in (pa.float64(), pa.bool_()) else (None, None)
-        if data is None:
-            return self.write_numbers(values.cast(pa.float64()).to_numpy(zero_copy_only=False), out)
-        known = _BYTES if valid is None or not values.null_count else np.frombuffer(valid, dtype=np.uint8)
-        first = values.offset
         if values.type == pa.bool_():
             no, yes = self.codes(np.array([0.0, 1.0])).tolist()
-            return kernels.bin_flags(np.frombuffer(data, dtype=np.uint8), known, first, no, yes, out)
-        numbers = np.frombuffer(data, dtype=np.float64, count=first + len(values))[first:]
-        return kernels.bin_numbers(numbers, known, first, self.tree, out)
+            write_flags(values, out, no=no, yes=yes)
+        elif values.type == pa.float64() and len(values):
+            first = values.offset
+            numbers = np.frombuffer(values.buffers()[1], dtype=np.float64, count=first + len(values))[first:]
+            kernels.bin_numbers(numbers, _known(values), first, self.tree, out)
+        else:
+            self.write_numbers(values.cast(pa.float64()).to_numpy(zero_copy_only=False), out)
 
     def _codes_of_texts(self, values: pa.Array) -> Codes:
         if pa.types.is_dictionary(values.type):
@@ -145,6 +144,22 @@ class Coding:
     def from_json(cls, plain: dict[str, Any]) -> Coding:
         """Return the coding that `to_json` wrote."""
         return cls(plain["name"], plain["kind"], tuple(plain["cuts"]), tuple(plain["categories"]))
+
+
+def write_flags(values: pa.Array, out: Any, *, no: int, yes: int) -> None:
+    """Write `no` or `yes` for each flag to `out` (n,), uint8; 0 for null."""
+    if compiled.ready() and len(values):
+        bits = np.frombuffer(values.buffers()[1], dtype=np.uint8)
+        kernels.bin_flags(bits, _known(values), values.offset, no, yes, out)
+    else:
+        numbers = values.cast(pa.float64()).to_numpy(zero_copy_only=False)
+        out[:] = np.where(np.isnan(numbers), 0, np.where(numbers > 0, yes, no))
+
+
+def _known(values: pa.Array) -> npt.NDArray[np.uint8]:
+    """The bits that say which values are known; none where all are."""
+    valid = values.buffers()[0] if values.null_count else None
+    return _BYTES if valid is None else np.frombuffer(valid, dtype=np.uint8)
 
 
 def number_coding(name: str, values: Floats, *, max_bins: int = MAX_BINS) -> Coding:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from nextoffer.models.coding import HANDFUL
+from nextoffer.models.coding import HANDFUL, write_flags
 from nextoffer.models.collaborative import SPEND, Collaborative, SpendMap, fit_collaborative, log_spend
 from nextoffer.models.pair_columns import Lookup, Own, PairColumn, Ratio, Sums
 from nextoffer.models.products import Products
@@ -156,7 +156,7 @@ def held_flags(features: FeatureTable, products: Products) -> npt.NDArray[Any]:
         return np.nan_to_num(features.per_product("held", products.ids))
     out = np.zeros((len(features), len(products)), dtype=np.uint8)
     for j, array in arrays.items():
-        out[:, j] = array.fill_null(False).to_numpy(zero_copy_only=False)
+        write_flags(array, out[:, j], no=0, yes=1)
     return out
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -15,8 +14,6 @@ from nextoffer.models.collaborative import SpendMap
 from nextoffer.models.pairs import PairFeatures, fit_pair_features
 from nextoffer.models.products import Products
 from nextoffer.tables.flow import FeatureTable, Floats, Indices
-
-_CHUNK = 50_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,12 +69,12 @@ class Training:
     def pair_values(self) -> dict[str, Floats]:
         """Each pair feature of the m pairs, (m,), as it stood on the offer's date."""
         out: dict[str, Floats] = {}
-        for where in self._chunks():
-            snapshot = int(self.snapshot[where[0]])
-            customers, local = np.unique(self.rows[where], return_inverse=True)
-            values = self.pair_features[snapshot].values(self.snapshots[snapshot].take(customers))
-            for name, value in values.items():
-                out.setdefault(name, np.full(len(self), np.nan))[where] = value[local, self.cols[where]]
+        for snapshot, features in enumerate(self.snapshots):
+            where = np.flatnonzero(self.snapshot == snapshot)
+            if len(where):
+                for name, column in self.pair_features[snapshot].columns(features).items():
+                    values = out.setdefault(name, np.full(len(self), np.nan))
+                    values[where] = column.at(self.rows[where], self.cols[where])
         return out
 
     def require_both_answers(self) -> None:
@@ -106,10 +103,3 @@ class Training:
             self.customers[keep],
             self.spend_map,
         )
-
-    def _chunks(self) -> Iterator[Indices]:
-        for snapshot in range(len(self.snapshots)):
-            where = np.flatnonzero(self.snapshot == snapshot)
-            where = where[np.argsort(self.rows[where], kind="stable")]
-            for start in range(0, len(where), _CHUNK):
-                yield where[start : start + _CHUNK]
