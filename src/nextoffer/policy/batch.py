@@ -166,18 +166,23 @@ def _known(features: FeatureTable, name: str) -> Floats:
 
 @dataclass(frozen=True)
 class Pairs:
-    """m chosen customer–product pairs of a batch: customer `rows[i]` with product `cols[i]`."""
+    """m chosen customer–product pairs of a batch: customer `rows[i]` with product `cols[i]`.
+
+    If they are a part of other pairs, `whole` are these and `start` is where among them they begin.
+    """
 
     batch: Batch
     rows: Indices
     cols: Indices
+    whole: Pairs | None = None
+    start: int = 0
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def part(self, start: int, stop: int) -> Pairs:
         """Return the pairs from `start` up to `stop`."""
-        return Pairs(self.batch, self.rows[start:stop], self.cols[start:stop])
+        return Pairs(self.batch, self.rows[start:stop], self.cols[start:stop], self, start)
 
     def texts(self, name: str) -> bool:
         """Return whether `name` is a customer column of texts, with rows enough to look at each distinct text once."""
@@ -189,10 +194,22 @@ class Pairs:
         if name.startswith("product."):
             return self.batch.product_column(name.removeprefix("product."))[self.cols[at]]
         if name.startswith("pair."):
-            return self.pair_values[name.removeprefix("pair.")][at]
+            return self.pair_column(name)[at]
         return self.batch.customer_column(name)[self.rows[at]]
 
+    def pair_column(self, name: str) -> Floats:
+        """Return ``pair.<name>`` of all pairs, float64 (m,); of a part it is cut from the whole's."""
+        if self.whole is not None:
+            return self.whole.pair_column(name)[self.start : self.start + len(self)]
+        found = self._pair_columns.get(name)
+        if found is None:
+            found = self._pair_columns[name] = self._pair_values[name.removeprefix("pair.")]
+        return found
+
     @cached_property
-    def pair_values(self) -> Mapping[str, Floats]:
-        """Each pair feature, float64 (m,)."""
+    def _pair_values(self) -> Mapping[str, Floats]:
         return self.batch.scores.pair_values(self.rows, self.cols)
+
+    @cached_property
+    def _pair_columns(self) -> dict[str, Floats]:
+        return {}

@@ -92,7 +92,7 @@ def _values(pairs: Pairs, given: Told, material: Mask) -> tuple[Indices, Floats,
             second[place - len(customers)] = batch.offering.bounded(products[place - len(customers)])
         else:
             name = of_pairs[place - len(customers) - len(products)]
-            third[place - len(customers) - len(products)] = pairs.pair_values[name.removeprefix("pair.")]
+            third[place - len(customers) - len(products)] = pairs.pair_column(name)
     return rows, first, second, third
 
 
