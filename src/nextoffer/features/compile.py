@@ -60,7 +60,8 @@ def profiling_sql(dialect: str) -> str:
     Its one parameter is the date ``as_of``; it reads the table ``consents``, which must be there.
     """
     kept = column("purpose").eq(text(PROFILING)), column("recorded_on") <= the_day()
-    asked = exp.select((exp.Count(this=exp.Star()) > 0).as_("kept")).from_(relation("consents")).where(*kept)
+    one = exp.select(column("purpose")).from_(relation("consents")).where(*kept).limit(1)
+    asked = exp.select((exp.Count(this=exp.Star()) > 0).as_("kept")).from_(one.subquery("one"))
     return asked.sql(dialect=dialect, identify=True)
 
 

@@ -169,7 +169,7 @@ def _near_salary_day() -> Tree:
 
 
 def of_salary_day() -> dict[str, Tree]:
-    """Return what a transaction's ``date`` and ``day`` of the month and the customer's ``salary_day`` tell, by name."""
+    """Return what ``date``, its ``day`` of the month and the customer's ``salary_day`` tell, by name."""
     return {"salary_day_there": _knows_salary_day(), "near": _near_salary_day()}
 
 
