@@ -36,8 +36,12 @@ class Attributes:
 
     def values(self, codes: Codes) -> Floats:
         """Return float64 (n, A) for `codes` (n, F)."""
-        none = np.zeros((len(codes), 0))  # a bank may know nothing of its customers
-        return np.concatenate([none, *(t[codes[:, i]] for i, t in enumerate(self.tables))], axis=1)
+        out = np.empty((len(codes), len(self.groups)))
+        stop = 0
+        for i, table in enumerate(self.tables):
+            start, stop = stop, stop + table.shape[1]
+            out[:, start:stop] = table[codes[:, i]]
+        return out
 
     def per_feature(self, weights: Floats) -> list[Floats]:
         """Return per feature (bins, P): the contribution of each bin under linear `weights` (A, P)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce
 
@@ -18,6 +19,9 @@ from nextoffer.tables.flow import Floats, Indices
 _GAIN_PER_RANK = 2.0
 """Held-out log-likelihood that a further factor must gain."""
 _CHUNK = 100_000
+_KEPT = 2**30
+"""Bytes of attributes that are kept from pass to pass; of more they are made anew for each chunk."""
+_Rows = Callable[[Indices], Floats]
 
 
 @dataclass(frozen=True)
@@ -47,15 +51,16 @@ def choose_offset(design: Design, training: Training, folds: Indices, *, max_ran
 
 
 def _chosen(design: Design, training: Training, folds: Indices, max_rank: int) -> Offset:
-    parts = _fold_sums(design, training, folds)
+    attributes = _attributes(design)
+    parts = _fold_sums(attributes, training, folds)
     groups = design.attributes.groups
     fits = [AffinityFit.start(s, groups) for s in held_out_sums(parts)]
-    chosen, best = fits, _held_out(design, training, folds, [f.affinity() for f in fits])
+    chosen, best = fits, _held_out(attributes, training, folds, [f.affinity() for f in fits])
     held_out = {"0": log_likelihood(best[0] + best[1], training.labels, training.weights)}
-    passes = [_pass(design, training, np.flatnonzero(folds != k)) for k in range(len(parts))]
+    passes = [_pass(attributes, training, np.flatnonzero(folds != k)) for k in range(len(parts))]
     while chosen[0].rank < max_rank and len(groups):
         fits = [f.grown().refined(offers) for f, offers in zip(chosen, passes, strict=True)]
-        tried = _held_out(design, training, folds, [f.affinity() for f in fits])
+        tried = _held_out(attributes, training, folds, [f.affinity() for f in fits])
         rank = fits[0].rank
         held_out[str(rank)] = log_likelihood(tried[0] + tried[1], training.labels, training.weights)
         if held_out[str(rank)] < held_out[str(rank - 1)] + _GAIN_PER_RANK:
@@ -63,15 +68,30 @@ def _chosen(design: Design, training: Training, folds: Indices, max_rank: int) -
         chosen, best = fits, tried
     whole = AffinityFit.start(reduce(AffinitySums.__add__, parts), groups)
     for _ in range(chosen[0].rank):
-        whole = whole.grown().refined(_pass(design, training, np.arange(len(training))))
+        whole = whole.grown().refined(_pass(attributes, training, np.arange(len(training))))
     return Offset(whole.affinity(), *best, {r: round(v, 3) for r, v in held_out.items()})
 
 
-def _pass(design: Design, training: Training, rows: Indices) -> Pass:
+def _attributes(design: Design) -> _Rows:
+    """Return what gives the attributes (k, A) of some of the training pairs."""
+    codes = design.codes[:, : design.customers]
+
+    def made(rows: Indices) -> Floats:
+        return design.attributes.values(codes[rows])
+
+    if len(codes) * len(design.attributes.groups) * 8 > _KEPT:
+        return made
+    whole = np.empty((len(codes), len(design.attributes.groups)))
+    for start in range(0, len(codes), _CHUNK):
+        whole[start : start + _CHUNK] = design.attributes.values(codes[start : start + _CHUNK])
+    return lambda rows: np.asarray(whole[rows])
+
+
+def _pass(attributes: _Rows, training: Training, rows: Indices) -> Pass:
     """Give the offers in `rows`, a chunk at a time; where one chunk holds them all it is kept."""
 
     def chunk(part: Indices) -> Offers:
-        x = design.attributes.values(design.codes[part, : design.customers])
+        x = attributes(part)
         return Offers(x, training.cols[part], training.labels[part], training.weights[part])
 
     if len(rows) <= _CHUNK:
@@ -80,28 +100,28 @@ def _pass(design: Design, training: Training, rows: Indices) -> Pass:
     return lambda: (chunk(rows[start : start + _CHUNK]) for start in range(0, len(rows), _CHUNK))
 
 
-def _fold_sums(design: Design, training: Training, folds: Indices) -> list[AffinitySums]:
+def _fold_sums(attributes: _Rows, training: Training, folds: Indices) -> list[AffinitySums]:
     products = len(training.products)
     out: list[AffinitySums] = []
     for fold in range(int(folds.max()) + 1):
         mine = np.flatnonzero(folds == fold)
         chunks = [mine[s : s + _CHUNK] for s in range(0, max(len(mine), 1), _CHUNK)]
-        out.append(reduce(AffinitySums.__add__, (_sums(design, training, c, products) for c in chunks)))
+        out.append(reduce(AffinitySums.__add__, (_sums(attributes, training, c, products) for c in chunks)))
     return out
 
 
-def _sums(design: Design, training: Training, rows: Indices, products: int) -> AffinitySums:
-    x = design.attributes.values(design.codes[rows, : design.customers])
+def _sums(attributes: _Rows, training: Training, rows: Indices, products: int) -> AffinitySums:
+    x = attributes(rows)
     return affinity_sums(x, training.cols[rows], training.labels[rows], training.weights[rows], products=products)
 
 
-def _held_out(design: Design, training: Training, folds: Indices, fitted: list[Affinity]) -> tuple[Floats, Floats]:
+def _held_out(attributes: _Rows, training: Training, folds: Indices, fitted: list[Affinity]) -> tuple[Floats, Floats]:
     base, linear = np.zeros((2, len(training)))
     for fold, affinity in enumerate(fitted):
         mine = np.flatnonzero(folds == fold)
         for start in range(0, len(mine), _CHUNK):
             rows = mine[start : start + _CHUNK]
-            x = design.attributes.values(design.codes[rows, : design.customers])
+            x = attributes(rows)
             cols = training.cols[rows]
             base[rows] = affinity.base[cols]
             linear[rows] = np.einsum("ma,ma->m", x, affinity.weights.T[cols])
