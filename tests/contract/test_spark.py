@@ -17,7 +17,9 @@ from typing import Any
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner
 
+from nextoffer.cli.app import app
 from nextoffer.errors import NextOfferError
 from nextoffer.run import parts, spark
 from nextoffer.run.engine import Engine
@@ -206,6 +208,7 @@ def no_real_spark() -> str | None:
     return None if version and int(version[1]) >= 17 else f"Java 17 or later is needed, found: {said[:60]!r}"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(no_real_spark() is not None, reason=str(no_real_spark()))
 def test_apache_spark(retail: dict[str, Case], request: pytest.FixtureRequest, tmp_path: Path) -> None:
     cases = [*retail.values()]
@@ -218,3 +221,26 @@ def test_apache_spark(retail: dict[str, Case], request: pytest.FixtureRequest, t
     assert done.returncode == 0, done.stderr[-3000:]
     for one in cases:
         assert same(read_parts(tmp_path / one.name, tmp_path / f"{one.name}.refusals"), one.expected), one.name
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (["--master", "local[2]"], "add --engine spark"),
+        (["--engine", "spark", "--resume"], "Spark repeats what failed"),
+    ],
+)
+def test_options_that_do_not_go_together(dirty: Case, tmp_path: Path, options: list[str], complaint: str) -> None:
+    command = ["recommend", str(dirty.bank), "--model", str(dirty.model), "--out", str(tmp_path / "offers"), *options]
+    result = CliRunner().invoke(app, command)
+    assert isinstance(result.exception, NextOfferError)
+    assert complaint in str(result.exception)
+
+
+@needs_sail
+def test_from_the_command_line(dirty: Case, sail: str, tmp_path: Path) -> None:
+    command = ["recommend", str(dirty.bank), "--model", str(dirty.model), "--out", str(tmp_path / "offers")]
+    result = CliRunner().invoke(app, [*command, "--engine", "spark", "--master", sail])
+    assert result.exit_code == 0, result.output
+    assert f"{dirty.expected.decisions.num_rows:,} offers to 600 customers" in result.output
+    assert same(read_parts(tmp_path / "offers", tmp_path / "offers.refusals"), dirty.expected)
