@@ -93,8 +93,13 @@ def recall(ranked: Ranked, hidden: npt.NDArray[np.intp]) -> float:
 
 
 def best(scores: npt.NDArray[Any], held: Flags) -> Ranked:
-    """Return the first products by score that are not held, in any order."""
-    return np.argpartition(np.where(held, -np.inf, scores), -FIRST, axis=1)[:, -FIRST:]
+    """Return the first products by score that are not held, best first."""
+    left = np.where(held, -np.inf, scores)
+    row, out = np.arange(len(left)), np.empty((len(left), FIRST), dtype=np.intp)
+    for place in range(FIRST):
+        out[:, place] = left.argmax(axis=1)
+        left[row, out[:, place]] = -np.inf
+    return out
 
 
 def popular(held: Flags) -> Ranked:
