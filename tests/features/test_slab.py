@@ -268,3 +268,18 @@ def test_some_customers_in_any_order_and_strangers(tmp_path: Path, by_kernels: C
         build(spec, bank, DAY, customers=[2, 0, 99])
     facts = rule_facts(bank, DAY, [77, 1], ["A", "Z"], contact_window_days=30)
     assert facts.held.tolist() == [[False, False], [True, False]]
+
+
+def test_two_streams_do_not_disturb_each_other(tmp_path: Path, by_kernels: Callable[[], object]) -> None:
+    bank = with_text_ids(tmp_path)
+    spec = discover(bank, DAY)
+    expected = build(spec, bank, DAY).data
+    by_kernels()
+    products = bank.table("products").column("product_id")
+    left, right = (
+        stream_known(spec, bank, DAY, products=products, contact_window_days=30, chunk=1, after=after)
+        for after in (None, expected.column(0)[0].as_py())
+    )
+    pairs = list(zip(left, right, strict=False))
+    assert pa.concat_tables(one.features.data for one, _ in pairs).equals(expected.slice(0, 2))
+    assert pa.concat_tables(other.features.data for _, other in pairs).equals(expected.slice(1, 2))
