@@ -187,8 +187,7 @@ def choose(  # noqa: C901, PLR0912, PLR0913, PLR0915, PLR0917  one loop over pai
     out
         int16 (m, k): filled with the reasons, strongest first; given as −1.
     """
-    features, customers = relative.shape[0], customer.shape[0]
-    products = customers + product.shape[0]
+    features, customers, products = relative.shape[0], customer.shape[0], customer.shape[0] + product.shape[0]
     claimed = np.full(features, -1, dtype=np.int64)
     reason = np.empty(unbound.size, dtype=np.int64)
     source = np.empty(unbound.size, dtype=np.int64)
@@ -204,10 +203,9 @@ def choose(  # noqa: C901, PLR0912, PLR0913, PLR0915, PLR0917  one loop over pai
             heavy += together[k, i] >= least[i]
         for place in range(heavy):
             s = carries[place]
+            start, stop = s - features, s - features + 1
             if s < features:
                 start, stop = single_start[s], single_start[s + 1]
-            else:
-                start, stop = s - features, s - features + 1
             for each in range(start, stop):
                 r = single[each] if s < features else joint[each]
                 good = unbound[r] < 0 or truth[unbound[r], i]
@@ -215,10 +213,8 @@ def choose(  # noqa: C901, PLR0912, PLR0913, PLR0915, PLR0917  one loop over pai
                     c = bound[at]
                     if c < customers:
                         value = customer[c, rows[i]]
-                    elif c < products:
-                        value = product[c - customers, cols[i]]
                     else:
-                        value = pair[c - products, i]
+                        value = product[c - customers, cols[i]] if c < products else pair[c - products, i]
                     good &= low[at] <= value <= high[at]
                 if good:
                     at = count
@@ -232,19 +228,16 @@ def choose(  # noqa: C901, PLR0912, PLR0913, PLR0915, PLR0917  one loop over pai
         found = 0
         for place in range(count):
             s = source[place]
-            if s < features:
-                start, stop, weight = s, s + 1, relative[s, i]
-            else:
+            start, stop = s, s + 1
+            if s >= features:
                 start, stop = member_start[s - features], member_start[s - features + 1]
-                weight = together[s - features, i]
+            weight = relative[s, i] if s < features else together[s - features, i]
             free = True
             for at in range(start, stop):
                 free &= claimed[s if s < features else member[at]] != i
-            if not free:
-                continue
-            for at in range(start, stop):
+            for at in range(start, stop if free else start):
                 claimed[s if s < features else member[at]] = i
-            if found == strength.size and not weight > strength[found - 1]:
+            if not free or (found == strength.size and not weight > strength[found - 1]):
                 continue
             at = min(found, strength.size - 1)
             found = at + 1
