@@ -21,7 +21,7 @@ from nextoffer.tables.flow import Floats, Indices
 Chosen = npt.NDArray[np.int16]
 Mask = npt.NDArray[np.bool_]
 
-_BLOCK = 4_000  # pairs at a time, so that their contributions stay near the processor
+_BLOCK = 8_000  # pairs at a time, so that their contributions stay near the processor
 
 
 def chosen(pairs: Pairs, given: Told, limits: ReasonLimits) -> Chosen:
