@@ -95,10 +95,10 @@ def test_kernels_decide_as_numpy_does(
 @pytest.mark.parametrize("side", ["for", "against"])
 @pytest.mark.parametrize("audience", ["rm", "customer", "audit"])
 def test_kernels_choose_the_reasons_numpy_chooses(side: str, audience: str) -> None:
-    batch = world(3, n=700, products=7)
-    rows, cols = np.divmod(np.arange(4900), 7)
+    batch = world(3, n=1200, products=7)
+    rows, cols = np.divmod(np.arange(8400), 7)
     catalogue = Catalogue.packaged().with_own(OWN).with_stats(stats_of(batch))
-    for at in (np.arange(4900), np.array([4800, 3, 3, 4899, 0])):  # more than one block; few, far apart, out of order
+    for at in (np.arange(8400), np.array([8300, 3, 3, 8399, 0])):  # more than one block; few, far apart, out of order
         pairs = Pairs(batch, rows[at], cols[at])
         given_ = told(catalogue, batch, side, audience)
         compiled.cool_down()
