@@ -50,10 +50,12 @@ clean: ## Remove .venv, caches and the demo's output
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # uv installs several times quicker; pip, with whatever index it is set to, is there when uv is not or cannot.
+# Compiling what was installed, once and here, is what keeps every later start short.
 define install
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --constraint requirements-dev.txt uv || true
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python -r $(1) -e . \
+	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -r $(1) -e . \
 	  || $(BIN)/python -m pip install --quiet -r $(1) -e .
+	@$(BIN)/python -m compileall -q src
 endef
 
 $(VENV)/runtime.stamp: requirements.txt pyproject.toml | $(BIN)/python

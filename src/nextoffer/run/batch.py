@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
@@ -31,6 +31,8 @@ Progress = Callable[[int], None]
 
 THREADS = 2
 """Chunks of customers that are decided side by side."""
+AHEAD = 4
+"""Chunks that may be read and not yet written."""
 
 COMPILE_FROM = 50_000
 """Customers from which on compiling pays: what it saves is more than the second that loading the kernels takes."""
@@ -130,14 +132,16 @@ def _warming(bank: Bank) -> Callable[[], None]:
     return thread.join
 
 
-def _side_by_side(work: Callable[[Known], _Done], stream: Iterable[Known]) -> Iterator[_Done]:
-    """Yield the work done on each chunk, in order, a few chunks at a time."""
-    with ThreadPoolExecutor(THREADS) as pool:
+def _side_by_side(work: Callable[[Known], _Done], stream: Iterator[Known]) -> Iterator[_Done]:
+    """Yield the work done on each chunk, in order: some are worked on while a thread of its own reads the next."""
+    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(THREADS) as pool:
         waiting: deque[Future[_Done]] = deque()
         try:
-            for known in stream:
+            coming = reader.submit(next, stream, None)
+            while (known := coming.result()) is not None:
+                coming = reader.submit(next, stream, None)
                 waiting.append(pool.submit(work, known))
-                if len(waiting) > THREADS:
+                while len(waiting) > AHEAD or (waiting and waiting[0].done()):
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
