@@ -200,11 +200,11 @@ def random_bank(folder: Path, seed: int) -> Bank:
 
     days: list[object] = [None, *(DAY - timedelta(days=d) for d in (-1, 0, 1, 29, 30, 31, 90, 91, 180, 181, 5000))]
     n = 500
-    ids, products = some([1, 2, 3, 4, 9], n), some(["A", "B", "C", "Z", None], n)
+    ids, products = some([1, 2, 3, 4, 9], n), some(["A", "B", "C", "Z", None, ""], n)
     words: list[object] = ["web", "phone", "", None, "Web"]
     money: list[object] = [None, 0.0, -3.25, 1e9 + 0.0001, 12.345678, float("inf"), float("nan")]
-    kinds: list[object] = ["5411", "dining", "zoo", None, "travel"]
-    ways: list[object] = ["credit", "CR", "debit", None]
+    kinds: list[object] = ["5411", "dining", "zoo", None, "travel", ""]
+    ways: list[object] = ["credit", "CR", "debit", None, ""]
     paid = zip(
         ids,
         some(days, n),

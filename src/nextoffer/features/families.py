@@ -100,10 +100,10 @@ class Carried:
 
         A column has an odd number of cache lines, else all aggregates of a customer compete for the same few.
         """
-        out = np.empty((len(self.aggregates) + 1, (n // 8 | 1) * 8 + 16))
+        out = np.zeros((len(self.aggregates) + 1, (n // 8 | 1) * 8 + 16))
         for column_of, a in zip(out, self.aggregates, strict=False):
-            column_of.fill(_START[a.function])
-        out[-1] = 0.0
+            if a.function != "sum":
+                column_of.fill(_START[a.function])
         return out
 
     def add(self, rows: pa.RecordBatch, out: npt.NDArray[np.float64], salary_codes: npt.NDArray[np.int32]) -> None:

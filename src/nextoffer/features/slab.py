@@ -25,7 +25,7 @@ from nextoffer.features.families import Carried
 from nextoffer.features.ids import one_array
 from nextoffer.features.near import NearSalaryDay
 from nextoffer.features.plan import Plan
-from nextoffer.features.rows import WHO
+from nextoffer.features.rows import SOURCES, WHO
 from nextoffer.features.spec import Attribute, DaysSince, Feature
 from nextoffer.features.trees import Tree, column, relation
 from nextoffer.tables.bank import Bank
@@ -163,7 +163,15 @@ def _slab_sql(bank: Bank, table: str, ids: pa.Array) -> str:
     others. Whether a customer is known need not be looked up, as only known ones are joined.
     """
     layout, rules = bank.layouts[table], [r for r in bank.rules[table] if r.looks_in != "customers"]
-    return clean_sql(layout, rules + _elsewhere(layout, ids))
+    return clean_sql(layout, rules + _elsewhere(layout, ids), as_stored=_texts(layout) if table in SOURCES else ())
+
+
+def _texts(layout: Layout) -> list[str]:
+    """The texts of a table whose rows are added up: to every formula an empty one says what null does.
+
+    Making nulls of them, text by text, took a third of the time that DuckDB needs for transactions.
+    """
+    return [c.name for c in layout.columns if c.type == "VARCHAR" and c.stored.type_id == "varchar"]
 
 
 def _elsewhere(layout: Layout, ids: pa.Array) -> list[Rule]:

@@ -119,8 +119,10 @@ def code_rules(layout: Layout, known_mcc: Collection[str]) -> tuple[Rule, ...]:
     return (Rule("mcc", "unknown_mcc", "warn", f"coalesce({strange}, false)", "is no merchant category that is known"),)
 
 
-def clean_sql(layout: Layout, rules: Collection[Rule]) -> str:
+def clean_sql(layout: Layout, rules: Collection[Rule], *, as_stored: Collection[str] = ()) -> str:
     """Return the SELECT of a table's clean view: every column of ours, without the rows that a rule sets aside.
+
+    The columns named in `as_stored` are not cast: for who knows that their stored form will do.
 
     Ids are looked up in the form that is cheapest in DuckDB: a join for whole numbers (keys are unique in a clean
     view), a semi-join for text. On 20 M rows and 500 k customers these took 0.6 s and 3.3 s of processor time beside a
@@ -129,7 +131,7 @@ def clean_sql(layout: Layout, rules: Collection[Rule]) -> str:
     rejects = [rule for rule in rules if rule.severity == "reject"]
     joins = [r for r in rejects if r.looks_in and _type(layout, r.column) == "BIGINT"]
     kept = [_is_known(r) if r.looks_in else f"NOT {r.sql}" for r in rejects if r not in joins]
-    names = ", ".join(c.sql for c in layout.columns)
+    names = ", ".join(f"{c.raw} AS {c.sql}" if c.name in as_stored else c.sql for c in layout.columns)
     joined = "".join(f" JOIN {_ids_of(r)} USING ({quoted(r.column)})" for r in joins)
     where = f" WHERE {' AND '.join(kept)}" if kept else ""
     return f"SELECT {names} FROM typed.{quoted(layout.table.name)}{joined}{where}"
