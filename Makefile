@@ -35,6 +35,7 @@ format: setup-dev ## Format the code and mend what can be mended
 	$(BIN)/ruff check --fix .
 
 bench: setup-dev ## Run the benchmarks (about an hour); figures go to benchmarks/results
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements-peers.txt || echo "Some peers cannot be installed."
 	@mkdir -p benchmarks/results
 	@for benchmark in $(BENCHMARKS); do \
 	  echo "== $$benchmark"; \
@@ -44,6 +45,7 @@ bench: setup-dev ## Run the benchmarks (about an hour); figures go to benchmarks
 pins: setup-dev ## Choose the pinned versions anew
 	$(BIN)/uv pip compile pyproject.toml $(PIN) -o requirements.txt
 	$(BIN)/uv pip compile pyproject.toml --group dev $(PIN) -c requirements.txt -o requirements-dev.txt
+	$(BIN)/uv pip compile pyproject.toml --group peers $(PIN) -c requirements-dev.txt -o requirements-peers.txt
 
 clean: ## Remove .venv, caches and the demo's output
 	rm -rf $(VENV) build dist demo .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

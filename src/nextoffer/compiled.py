@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import update_wrapper
 from importlib.util import find_spec
-from threading import Lock
+from threading import Event, Lock
 from typing import Any, Generic, ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -18,7 +18,7 @@ R = TypeVar("R")
 
 _KERNELS: list[Kernel[..., Any]] = []
 _LOCK = Lock()
-_ready = False
+_READY = Event()
 
 
 class Kernel(Generic[P, R]):
@@ -72,7 +72,7 @@ def kernel(*signatures: str) -> Callable[[Callable[P, R]], Kernel[P, R]]:
 
 def ready() -> bool:
     """Return whether kernels are compiled, so that callers may use them."""
-    return _ready
+    return _READY.is_set()
 
 
 def warm_up() -> bool:
@@ -80,17 +80,14 @@ def warm_up() -> bool:
 
     Takes seconds the first time on a machine and tenths of a second after that. Safe to call from any thread.
     """
-    global _ready
     with _LOCK:
-        if not _ready and find_spec("numba") is not None:
+        if not _READY.is_set() and find_spec("numba") is not None:
             for each in _KERNELS:
                 each.compile()
-            _ready = True
-    return _ready
+            _READY.set()
+    return _READY.is_set()
 
 
 def cool_down() -> None:
     """Go back to numpy, as before `warm_up`."""
-    global _ready
-    with _LOCK:
-        _ready = False
+    _READY.clear()
