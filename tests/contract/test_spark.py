@@ -141,8 +141,8 @@ def test_workers_verify_the_model_and_a_failure_leaves_nothing_behind(
 ) -> None:
     honest = parts.Worker.of
 
-    def spoilt(*arguments: Any) -> parts.Worker:
-        worker = honest(*arguments)
+    def spoilt(*arguments: Any, **options: Any) -> parts.Worker:
+        worker = honest(*arguments, **options)
         return replace(worker, model={**worker.model, "stats.json": b"{}"}, model_id="spoilt")
 
     monkeypatch.setattr(parts.Worker, "of", spoilt)

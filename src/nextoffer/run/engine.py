@@ -250,7 +250,7 @@ class Engine:
             self._write_model(temporary)
             (temporary / "policy.toml").write_text(self.policy.to_toml(), encoding="utf-8")
             details = {
-                "model_id": self.model_id,
+                "model_id": artefact.content_id(temporary),  # another than before where an earlier version wrote it
                 "policy_id": self.policy.policy_id,
                 "ranker": self.ranker.name,
                 "as_of": self.as_of.isoformat(),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 import uuid
@@ -17,9 +16,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from nextoffer import compiled
 from nextoffer.errors import NextOfferError
 from nextoffer.features import FeatureSpec, as_known
-from nextoffer.run import artefact
 from nextoffer.run.engine import Desk, Engine
 from nextoffer.tables.write import TableWriter, write_table
 
@@ -115,6 +114,8 @@ class Worker:
         The day decided for.
     scratch
         Where parts go.
+    many
+        There are so many customers that compiling pays.
     """
 
     model: Mapping[str, bytes]
@@ -123,20 +124,19 @@ class Worker:
     products: bytes
     as_of: date
     scratch: Scratch
+    many: bool
 
     @classmethod
-    def of(cls, engine: Engine, products: pa.Table, as_of: date, scratch: Scratch) -> Worker:
+    def of(cls, engine: Engine, products: pa.Table, as_of: date, scratch: Scratch, *, many: bool) -> Worker:
         """Return the worker of an engine."""
         with tempfile.TemporaryDirectory() as folder:
             saved = engine.save(Path(folder) / "model")
-            manifest = json.loads((saved / artefact.MANIFEST).read_text(encoding="utf-8"))
-            artefact.write_manifest(saved, {**manifest, "model_id": artefact.content_id(saved)})
             model = {path.name: path.read_bytes() for path in sorted(saved.iterdir())}
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, products.schema) as stream:
             stream.write_table(products)
         travelling = sink.getvalue().to_pybytes()
-        return cls(model, engine.model_id, engine.policy.policy_id, travelling, as_of, scratch)
+        return cls(model, engine.model_id, engine.policy.policy_id, travelling, as_of, scratch, many)
 
     def written(self, batches: Iterable[pa.RecordBatch]) -> Iterator[dict[str, Any]]:
         """Write the decisions on one partition of wide rows as one part of each kind, and tell of them.
@@ -183,4 +183,6 @@ def _ready(worker: Worker) -> tuple[FeatureSpec, Desk, pa.ChunkedArray]:
             (Path(folder) / name).write_bytes(content)
         engine = Engine.load(folder)
     engine.__dict__["model_id"] = worker.model_id
-    return engine.spec, engine.desk(products, worker.as_of), products.column("product_id")
+    if worker.many:
+        compiled.warm_up()
+    return engine.needs, engine.desk(products, worker.as_of), products.column("product_id")

@@ -24,8 +24,9 @@ import pyarrow as pa
 from nextoffer.errors import NextOfferError
 from nextoffer.features import columns_of, known_sql, mcc, profiling_sql
 from nextoffer.features.rows import MCC_TABLE
-from nextoffer.run.batch import Written, refusals_path
+from nextoffer.run.batch import COMPILE_FROM, Written, refusals_path
 from nextoffer.run.engine import Engine
+from nextoffer.run.labels import customer_count
 from nextoffer.run.parts import Scratch, Worker, scratch_beside
 from nextoffer.tables.bank import Bank
 from nextoffer.tables.handover import hand_over
@@ -101,7 +102,7 @@ def _decided(engine: Engine, bank: Bank, day: date, spark: SparkSession, scratch
     with _tables(bank, spark, scratch) as tables:
         profiling = bank.has("consents") and _answer(spark, with_tables(tables, profiling_sql("spark")), day)
         wide = known_sql(
-            engine.spec,
+            engine.needs,
             columns_of(bank),
             products=products.column("product_id"),
             contact_window_days=engine.policy.contact.window_days,
@@ -109,7 +110,8 @@ def _decided(engine: Engine, bank: Bank, day: date, spark: SparkSession, scratch
             profiling=bool(profiling),
         )
         known = spark.sql(with_tables(tables, wide), args={"as_of": day}).sortWithinPartitions("customer_id")
-        worker = Worker.of(engine, products, day, scratch)
+        many = customer_count(bank) >= COMPILE_FROM
+        worker = Worker.of(engine, products, day, scratch, many=many)
         first = "long" if pa.types.is_integer(bank.id_type("customer_id")) else "string"
 
         def written(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
