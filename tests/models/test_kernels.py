@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from nextoffer import compiled
 from nextoffer.models.coding import Coding, category_coding, code_columns, flag_coding, number_coding
-from nextoffer.models.pair_columns import Lookup, Own, PairColumn, Ratio, Sums
+from nextoffer.models.pair_columns import Amounts, Lookup, Own, PairColumn, Ratio, Sums
 from nextoffer.models.scorecard import Cross, Scorecard, ScorecardScores
 from nextoffer.tables.flow import FeatureTable
 from tests.models import worlds
@@ -79,8 +79,8 @@ def pair_columns(count: int, products: int) -> dict[str, PairColumn]:
     return {
         "ratio": Ratio(lambda: numbers, over),
         "lookup": Lookup(lambda: kinds, table),
-        "held": Sums(lambda: held, weights),
-        "spend": Sums(lambda: spend, weights[:5]),
+        "held": Sums(Amounts(lambda rows: held[rows]), weights),
+        "spend": Sums(Amounts(lambda rows: spend[rows]), weights[:5]),
         "own": Own(worlds.customers(count, seed=count), tuple(f"offers_{p}" for p in worlds.IDS[:products])),
     }
 
@@ -105,7 +105,7 @@ def test_a_pair_feature_is_the_same_whole_in_part_and_in_bins(name: str, count: 
 
 def test_more_products_than_a_word_has_bits_are_told_apart_too() -> None:
     held = (DRAW.random((500, 70)) < 0.1).astype(np.uint8)
-    column = Sums(lambda: held, DRAW.normal(size=(70, 70)))
+    column = Sums(Amounts(lambda rows: held[rows]), DRAW.normal(size=(70, 70)))
     coding = number_coding("x", column.matrix())
     assert np.array_equal(column.codes(coding, np.uint8), coding.codes(plainly(column.matrix)))
 

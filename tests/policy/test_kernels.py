@@ -108,6 +108,24 @@ def test_kernels_choose_the_reasons_numpy_chooses(side: str, audience: str) -> N
         assert (slow >= 0).any()
 
 
+def test_a_pair_feature_is_looked_up_for_the_pairs_that_ask_for_it() -> None:
+    batch = world(3, n=200, products=7)
+    rows, cols = np.divmod(np.arange(1400), 7)
+    pairs, at = Pairs(batch, rows, cols), np.array([1399, 4, 4, 700])
+    for name in batch.pair_names:
+        assert np.array_equal(
+            pairs.pair_values(f"pair.{name}", at), pairs.pair_column(f"pair.{name}")[at], equal_nan=True
+        )
+
+
+def test_a_packaged_reason_on_columns_not_there_is_left_out() -> None:
+    batch = world(3, n=20)
+    reasons = (Reason(code="stray", speaks_for=("income",), fact="shoe_size > 40", rm="x", audit="a"),)
+    assert "stray" not in [s.code for s in told(Catalogue(reasons), batch, "for", "rm").speakers]
+    with pytest.raises(PolicyError, match="shoe_size"):
+        told(Catalogue(reasons, frozenset({"stray"})), batch, "for", "rm")
+
+
 @given(st.integers(0, 2**32))
 @settings(max_examples=20)
 def test_one_decider_decides_one_by_one_as_all_at_once(seed: int) -> None:

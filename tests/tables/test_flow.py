@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+from datetime import date
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nextoffer.errors import FeatureError
-from nextoffer.tables.flow import FeatureTable
+from nextoffer.tables.flow import FeatureColumn, FeatureTable
 from tests.models import worlds
 
 CUSTOMERS = worlds.customers(40, seed=4)
@@ -65,10 +67,23 @@ def test_a_restricted_table_keeps_order_and_meaning() -> None:
 
 def test_a_number_without_nulls_is_not_copied() -> None:
     table = worlds.numbers(x=np.arange(3.0))
-    assert np.shares_memory(table.numbers("x"), table.numbers("x"))
+    assert np.shares_memory(table.numbers("x"), table.data.column("x").chunk(0).to_numpy())
 
 
 @pytest.mark.parametrize("table", [CUSTOMERS, CUSTOMERS.take(np.array([1]))], ids=["whole", "one row"])
 def test_an_unknown_column_is_named_with_what_is_near(table: FeatureTable) -> None:
     with pytest.raises(FeatureError, match=r"no feature 'incme' \(did you mean 'income'\?\); there are age, income"):
         table.numbers("incme")
+
+
+@pytest.mark.parametrize(
+    "values", [[1.5, None, -3.0], [True, None, False], [1, None, 3], [2.5, 0.0, 1.0], [None, None]]
+)
+@pytest.mark.parametrize("start", [0, 5, 9])
+def test_numbers_are_read_from_arrows_memory_as_they_are(values: list[Any], start: int) -> None:
+    column = pa.array(values * 9).slice(start)
+    data = pa.table({"customer_id": range(len(column)), "x": column})
+    table = FeatureTable(data, (FeatureColumn("x", "X", "profile", "relationship", "number"),), date(2025, 1, 1))
+    wanted = [np.nan if value is None else float(value) for value in column.to_pylist()]
+    assert np.array_equal(table.numbers("x"), wanted, equal_nan=True)
+    assert table.numbers("x") is table.numbers("x")

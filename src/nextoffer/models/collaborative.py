@@ -118,10 +118,10 @@ def _ease(held: npt.NDArray[Any]) -> Floats:
     return np.asarray(weights)
 
 
-def log_spend(features: FeatureTable, categories: Sequence[str], rows: slice = _EVERY) -> Floats:
+def log_spend(features: FeatureTable, categories: Sequence[str], rows: Indices | slice = _EVERY) -> Floats:
     """Return log1p of each customer's spend per category, (n, C); not known is 0."""
     columns = [features.numbers(SPEND + category)[rows] for category in categories]
-    out = np.zeros((len(columns[0]) if columns else len(range(len(features))[rows]), len(categories)))
+    out = np.zeros((len(columns[0]) if columns else len(np.arange(len(features))[rows]), len(categories)))
     for i, spent in enumerate(columns):
         out[:, i] = np.log1p(np.maximum(np.nan_to_num(spent), 0.0))
     return out

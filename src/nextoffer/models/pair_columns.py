@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -93,27 +94,52 @@ class Lookup:
 
 
 @dataclass(frozen=True)
+class Amounts:
+    """Customers' amounts (n, K), `measured` for all at once, or for a few who are asked for.
+
+    Attributes
+    ----------
+    measured
+        Takes the rows asked for; what it returns may lie in memory that others use.
+    """
+
+    measured: Callable[[Indices | slice], npt.NDArray[Any]]
+
+    @cached_property
+    def whole(self) -> npt.NDArray[Any]:
+        """Of all customers, kept."""
+        return self.measured(slice(None))
+
+    def of(self, rows: Indices) -> npt.NDArray[Any]:
+        """Return those of some customers, one after the other; each is measured once, however often it is named."""
+        if "whole" in vars(self):
+            return self.whole[rows]
+        who, place = np.unique(rows, return_inverse=True)
+        return self.measured(who)[place]
+
+
+@dataclass(frozen=True)
 class Sums:
     """Customers' amounts (n, K) times weights (K, P), added in the order of the K."""
 
-    amounts: Callable[[], npt.NDArray[Any]]
+    amounts: Amounts
     weights: Floats
 
     def matrix(self) -> Floats:
         """See `PairColumn`."""
-        return sum_products(self.amounts(), self.weights)
+        return sum_products(self.amounts.whole, self.weights)
 
     def at(self, rows: Indices, cols: Indices) -> Floats:
         """See `PairColumn`."""
         out = np.zeros(len(rows))
-        amounts = self.amounts()
+        amounts = self.amounts.of(rows)
         for k, weight in enumerate(self.weights):
-            out += amounts[rows, k] * weight[cols]
+            out += amounts[:, k] * weight[cols]
         return out
 
     def codes(self, coding: Coding, dtype: Any) -> Bins:
         """See `PairColumn`."""
-        amounts = self.amounts()
+        amounts = self.amounts.whole
         if compiled.ready() and amounts.dtype == np.uint8 and amounts.shape[1] < _FLAGS:
             firsts, which = np.empty((2, len(amounts)), dtype=np.int64)
             count = kernels.tell_apart(amounts, firsts, which)

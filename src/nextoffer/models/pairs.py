@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from nextoffer.models.coding import HANDFUL, write_flags
 from nextoffer.models.collaborative import SPEND, Collaborative, SpendMap, fit_collaborative, log_spend
-from nextoffer.models.pair_columns import Lookup, Own, PairColumn, Ratio, Sums
+from nextoffer.models.pair_columns import Amounts, Lookup, Own, PairColumn, Ratio, Sums
 from nextoffer.models.products import Products
 from nextoffer.tables.flow import FeatureTable, Floats, Indices
 
@@ -49,10 +49,11 @@ class PairFeatures:
         if "segment" in features.names and self._segments:
             out["segment_match"] = Lookup(cache(lambda: _kinds(features, self._segments)), self._match)
         if self.collaborative.categories:
-            spend = cache(lambda: log_spend(features, self.collaborative.categories))
+            spend = Amounts(lambda rows: log_spend(features, self.collaborative.categories, rows))
             out["spend_interest"] = Sums(spend, self.collaborative.interest)
         if "held" in measures:
-            held = cache(lambda: held_flags(features, products))
+            flags = cache(lambda: held_flags(features, products))
+            held = Amounts(lambda rows: flags()[rows])
             out["coholding"] = Sums(held, self.collaborative.coholding)
             out["type_held"] = Sums(held, self._same_type)
         for measure in HISTORY:

@@ -206,6 +206,10 @@ class Pairs:
             found = self._pair_columns[name] = self._pair_values[name.removeprefix("pair.")]
         return found
 
+    def pair_values(self, name: str, at: Indices) -> Floats:
+        """Return ``pair.<name>`` of the pairs `at` alone, float64."""
+        return self.batch.scores.pair_values(self.rows[at], self.cols[at])[name.removeprefix("pair.")]
+
     @cached_property
     def _pair_values(self) -> Mapping[str, Floats]:
         return self.batch.scores.pair_values(self.rows, self.cols)

@@ -6,6 +6,9 @@ the last bit, as both add up the same features in the same order.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
@@ -35,41 +38,62 @@ def chosen(pairs: Pairs, given: Told, limits: ReasonLimits) -> Chosen:
 
 
 def _by_kernel(pairs: Pairs, given: Told, limits: ReasonLimits, out: Chosen) -> None:
-    scores, single, members, bounds = pairs.batch.scores, given.single, given.members, given.bounds
+    scores, sources, bounds = pairs.batch.scores, given.sources, given.bounds
     contributions = np.ascontiguousarray(scores.contributions(pairs.rows, pairs.cols).T, dtype=np.float32)
-    relative, joint = np.empty_like(contributions), np.empty((len(given.joint), len(pairs)), dtype=np.float32)
+    weights = np.empty((len(sources), len(pairs)), dtype=np.float32)
     least = np.empty(len(pairs), dtype=np.float32)
-    material = np.zeros(len(given.speakers), dtype=np.bool_)
+    carries = np.zeros((len(given.speakers) // 32 + 1, len(pairs)), dtype=np.uint32)
+    material = np.empty(len(given.speakers), dtype=np.bool_)
     kernels.weigh(
         contributions, np.ascontiguousarray(scores.average.T, dtype=np.float32), pairs.cols, given.side == "against",
-        np.float32(limits.min_share), floor(limits), given.joint, members.start, members.flat,
-        single.start, single.flat, relative, least, joint, material,
+        np.float32(limits.min_share), floor(limits), sources.start, sources.flat, given.speaks,
+        weights, least, carries, material,
     )  # fmt: skip
-    rows, customer, product, pair = _values(pairs, given, material)
+    heavy = _Heavy(given, carries, material)
+    rows, customer, product, pair = _values(pairs, given, heavy)
     kernels.choose(
-        relative, least, joint, given.joint, members.start, members.flat, single.start, single.flat,
-        rows, pairs.cols, customer, product, pair,
+        weights, carries, given.speaks, sources.start, sources.flat, rows, pairs.cols, customer, product, pair,
         bounds.column.start, bounds.column.flat, bounds.low, bounds.high,
-        given.unbound, _unbound(pairs, given, relative, joint, least, material), out,
+        given.unbound, _unbound(pairs, given, heavy), out,
     )  # fmt: skip
 
 
-def _unbound(pairs: Pairs, given: Told, relative: Weight, joint: Weight, least: Weight, material: Mask) -> Mask:
+@dataclass(frozen=True)
+class _Heavy:
+    """Which reasons carry enough: `carries` and `material` as `kernels.weigh` left them."""
+
+    given: Told
+    carries: npt.NDArray[np.uint32]
+    material: Mask
+
+    def pairs(self, reasons: Iterable[int]) -> Indices:
+        """Return the pairs in which one of these reasons carries enough."""
+        found = np.zeros(self.carries.shape[1], dtype=np.uint32)
+        for reason in reasons:
+            found |= self.carries[reason // 32] & np.uint32(1 << reason % 32)
+        return np.flatnonzero(found)
+
+    @property
+    def columns(self) -> list[int]:
+        """The columns whose values decide: places in `Told.columns`, one after the other."""
+        bounds = self.given.bounds.column
+        wanted = np.zeros(sum(map(len, self.given.columns)), dtype=np.bool_)
+        wanted[bounds.flat[self.material[bounds.owner]]] = True
+        return np.flatnonzero(wanted).tolist()
+
+
+def _unbound(pairs: Pairs, given: Told, heavy: _Heavy) -> Mask:
     """Return bool (U, m): for which pairs the facts that are no bounds are true, where they matter."""
-    free = np.flatnonzero(given.unbound >= 0)
+    free = np.flatnonzero(given.unbound >= 0).tolist()
     truth = np.zeros((len(free), len(pairs)), dtype=np.bool_)
-    for u, k in enumerate(free):
-        if material[k]:
-            speaker = given.speakers[k]
-            strength = relative[speaker.members[0]]
-            if len(speaker.members) > 1:
-                strength = joint[np.searchsorted(given.joint, k)]
-            at = np.flatnonzero(strength >= least)
-            truth[u, at] = speaker.holds(pairs, at)
+    for u, reason in enumerate(free):
+        if heavy.material[reason]:
+            at = heavy.pairs([reason])
+            truth[u, at] = given.speakers[reason].holds(pairs, at)
     return truth
 
 
-def _values(pairs: Pairs, given: Told, material: Mask) -> tuple[Indices, Floats, Floats, Floats]:
+def _values(pairs: Pairs, given: Told, heavy: _Heavy) -> tuple[Indices, Floats, Floats, Floats]:
     """Return what the bounds of material reasons are put to; what none of them asks for is left unfilled.
 
     Returns
@@ -77,22 +101,20 @@ def _values(pairs: Pairs, given: Told, material: Mask) -> tuple[Indices, Floats,
     rows (m,): the pairs' customers in the first of three tables, all float64: of u customers (C, u), of products (D, P)
     and of the pairs (E, m), with the columns of `Told.columns`.
     """
-    batch, bounds = pairs.batch, given.bounds.column
-    wanted = np.zeros(sum(map(len, given.columns)), dtype=np.bool_)
-    wanted[bounds.flat[material[bounds.owner]]] = True
+    batch = pairs.batch
     customers, products, of_pairs = given.columns
     who, rows = _customers(pairs.rows)
     first = np.empty((len(customers), int(rows.max()) + 1))
     second, third = np.empty((len(products), batch.shape[1])), np.empty((len(of_pairs), len(pairs)))
-    places = np.flatnonzero(wanted).tolist()
-    for place in places:
-        if place < len(customers):
-            first[place] = batch.bounded(customers[place])[who]
-        elif place < len(customers) + len(products):
-            second[place - len(customers)] = batch.offering.bounded(products[place - len(customers)])
+    for column in heavy.columns:
+        place = column - len(customers)
+        if place < 0:
+            first[column] = batch.bounded(customers[column])[who]
+        elif place < len(products):
+            second[place] = batch.offering.bounded(products[place])
         else:
-            name = of_pairs[place - len(customers) - len(products)]
-            third[place - len(customers) - len(products)] = pairs.pair_column(name)
+            at = heavy.pairs(given.asking[column])
+            third[place - len(products), at] = pairs.pair_values(of_pairs[place - len(products)], at)
     return rows, first, second, third
 
 

@@ -15,6 +15,7 @@ Int8 = npt.NDArray[np.int8]
 Int16 = npt.NDArray[np.int16]
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
+Bits = npt.NDArray[np.uint32]
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
 Bool = npt.NDArray[np.bool_]
@@ -26,11 +27,14 @@ NEAR, LOWEST, HIGHEST = np.float32(1e-12), np.float32(-700), np.float32(15)
 _RULES = "Array(int8, 2, 'C', True)"
 _TABLE = "Array(float32, 2, 'C', True)"
 _PLACES = "Array(int64, 1, 'C', True)"
-_FLAGS = "Array(boolean, 1, 'C', True)"
-_WEIGHTS = "Array(float32, 1, 'C', True)"
+_BITS = "Array(uint32, 2, 'C', True)"
 _BOUNDS = "Array(float64, 1, 'C', True)"
 _VALUES = "Array(float64, 2, 'C', True)"
 _TRUTH = "Array(boolean, 2, 'C', True)"
+
+# A power of two times this number has its exponent in the five highest bits, as _PLACE spells out.
+_DE_BRUIJN, _TOP, _ONE = np.uint32(0x077CB531), np.uint32(27), np.uint32(1)
+_PLACE = np.argsort([((0x077CB531 << place) & 0xFFFFFFFF) >> 27 for place in range(32)])
 
 
 @kernel(f"void({_TABLE}, {_RULES}, int16[:,::1], boolean[::1])")
@@ -107,15 +111,15 @@ def settle(  # noqa: PLR0913, PLR0917  a kernel takes plain arrays, by position
 
 
 @kernel(
-    f"void({_TABLE}, {_TABLE}, {_PLACES}, boolean, float32, float32, {_PLACES}, {_PLACES}, {_PLACES}, {_PLACES},"
-    f" {_PLACES}, float32[:,::1], float32[::1], float32[:,::1], boolean[::1])"
+    f"void({_TABLE}, {_TABLE}, {_PLACES}, boolean, float32, float32, {_PLACES}, {_PLACES}, {_PLACES},"
+    " float32[:,::1], float32[::1], uint32[:,::1], boolean[::1])"
 )
 def weigh(  # noqa: C901, PLR0913, PLR0917  a kernel takes plain arrays, by position
     contributions: Float32, average: Float32, cols: Int64, against: bool, share: np.float32, floor: np.float32,
-    joint: Int64, member_start: Int64, member: Int64, single_start: Int64, single: Int64,
-    relative: Float32, least: Float32, together: Float32, material: Bool,
+    member_start: Int64, member: Int64, speaks: Int64,
+    weights: Float32, least: Float32, carries: Bits, material: Bool,
 ) -> None:  # fmt: skip
-    """Weigh contributions against the average, and note what they must reach and who reaches it.
+    """Weigh contributions against the average, and note which reasons carry enough.
 
     Parameters
     ----------
@@ -123,50 +127,52 @@ def weigh(  # noqa: C901, PLR0913, PLR0917  a kernel takes plain arrays, by posi
         float32 (F, m), float32 (F, P), and the product of each pair.
     share, floor
         A reason must carry the share of all that is positive, and the floor.
-    joint, member_start, member
-        Reasons that speak for several features, and these.
-    single_start, single
-        Of each feature, the reasons that speak for it alone.
-    relative
-        float32 (F, m): contributions less the average's, or the negative `against` an offer.
-    least, together
-        float32 (m,): what a reason must carry. float32 (J, m): what each of `joint` carries.
+    member_start, member
+        Of each of S sources its features. The first F sources are the features themselves.
+    speaks
+        int64 (K,): the source that each reason speaks for.
+    weights
+        float32 (S, m): contributions less the average's, or the negative `against` an offer, added up for each source.
+    least
+        float32 (m,): what a reason must carry.
+    carries
+        uint32 (words, m), given as 0: bit r % 32 of word r // 32 is set where reason r carries enough.
     material
         bool (K,): set for each reason that carries enough in some pair.
     """
-    features, pairs = relative.shape
+    features, pairs = contributions.shape
     least[:] = 0
     for f in range(features):
+        given, usual, line = contributions[f], average[f], weights[f]
         for i in range(pairs):
-            weight = contributions[f, i] - average[f, cols[i]]
-            weight = -weight if against else weight
-            relative[f, i] = weight
-            least[i] += weight if weight > 0 else np.float32(0)
+            weight = given[i] - usual[cols[i]]
+            line[i] = -weight if against else weight
+            least[i] += max(line[i], np.float32(0))
     for i in range(pairs):
         least[i] = max(share * least[i], floor)
-    for f in range(features):
-        some = False
+    for s in range(features, weights.shape[0]):
+        line = weights[s]
+        line[:] = weights[member[member_start[s]]]
+        for at in range(member_start[s] + 1, member_start[s + 1]):
+            line += weights[member[at]]
+    for r in range(speaks.size):
+        line, word, bit = weights[speaks[r]], carries[r >> 5], np.uint32(1 << (r & 31))
         for i in range(pairs):
-            some |= relative[f, i] >= least[i]
-        if some:
-            for at in range(single_start[f], single_start[f + 1]):
-                material[single[at]] = True
-    for k in range(joint.size):
-        together[k] = relative[member[member_start[k]]]
-        for at in range(member_start[k] + 1, member_start[k + 1]):
-            for i in range(pairs):
-                together[k, i] += relative[member[at], i]
+            word[i] |= bit if line[i] >= least[i] else np.uint32(0)
+    for first in range(0, speaks.size, 32):
+        some = np.uint32(0)
         for i in range(pairs):
-            material[joint[k]] |= together[k, i] >= least[i]
+            some |= carries[first >> 5, i]
+        for r in range(first, min(first + 32, speaks.size)):
+            material[r] = some >> np.uint32(r - first) & _ONE
 
 
 @kernel(
-    f"void({_TABLE}, {_WEIGHTS}, {_TABLE}, {_PLACES}, {_PLACES}, {_PLACES}, {_PLACES}, {_PLACES}, {_PLACES}, {_PLACES},"
-    f" {_VALUES}, {_VALUES}, {_VALUES}, {_PLACES}, {_PLACES}, {_BOUNDS}, {_BOUNDS}, {_PLACES}, {_TRUTH}, int16[:,::1])"
+    f"void({_TABLE}, {_BITS}, {_PLACES}, {_PLACES}, {_PLACES}, {_PLACES}, {_PLACES}, {_VALUES}, {_VALUES}, {_VALUES},"
+    f" {_PLACES}, {_PLACES}, {_BOUNDS}, {_BOUNDS}, {_PLACES}, {_TRUTH}, int16[:,::1])"
 )
-def choose(  # noqa: C901, PLR0912, PLR0913, PLR0915, PLR0917  one loop over pairs, in plain arrays by position
-    relative: Float32, least: Float32, together: Float32,
-    joint: Int64, member_start: Int64, member: Int64, single_start: Int64, single: Int64,
+def choose(  # noqa: C901, PLR0913, PLR0917  one loop over pairs, in plain arrays by position
+    weights: Float32, carries: Bits, speaks: Int64, member_start: Int64, member: Int64,
     rows: Int64, cols: Int64, customer: Float64, product: Float64, pair: Float64,
     bound_start: Int64, bound: Int64, low: Float64, high: Float64, unbound: Int64, truth: Bool, out: Int16,
 ) -> None:  # fmt: skip
@@ -174,7 +180,7 @@ def choose(  # noqa: C901, PLR0912, PLR0913, PLR0915, PLR0917  one loop over pai
 
     Parameters
     ----------
-    relative, least, together, joint, member_start, member, single_start, single
+    weights, carries, speaks, member_start, member
         As `weigh` left them.
     rows, cols
         int64 (m,): where the pair's customer and product are in the tables of values.
@@ -187,28 +193,20 @@ def choose(  # noqa: C901, PLR0912, PLR0913, PLR0915, PLR0917  one loop over pai
     out
         int16 (m, k): filled with the reasons, strongest first; given as −1.
     """
-    features, customers, products = relative.shape[0], customer.shape[0], customer.shape[0] + product.shape[0]
-    claimed = np.full(features, -1, dtype=np.int64)
-    reason = np.empty(unbound.size, dtype=np.int64)
-    source = np.empty(unbound.size, dtype=np.int64)
+    customers, products = customer.shape[0], customer.shape[0] + product.shape[0]
+    claimed = np.full(weights.shape[0], -1, dtype=np.int64)
     strength = np.empty(out.shape[1], dtype=np.float32)
-    carries = np.empty(features + joint.size + 1, dtype=np.int64)
-    for i in range(relative.shape[1]):
-        count = heavy = 0
-        for s in range(features):  # without a branch, as few are heavy and it could not be foreseen which
-            carries[heavy] = s
-            heavy += relative[s, i] >= least[i]
-        for k in range(joint.size):
-            carries[heavy] = features + k
-            heavy += together[k, i] >= least[i]
-        for place in range(heavy):
-            s = carries[place]
-            start, stop = s - features, s - features + 1
-            if s < features:
-                start, stop = single_start[s], single_start[s + 1]
-            for each in range(start, stop):
-                r = single[each] if s < features else joint[each]
+    for i in range(weights.shape[1]):
+        found = 0
+        for word in range(carries.shape[0]):
+            left = carries[word, i]
+            while left:
+                r = 32 * word + _PLACE[np.uint32((left & (~left + _ONE)) * _DE_BRUIJN) >> _TOP]
+                left &= left - _ONE
+                s = speaks[r]
                 good = unbound[r] < 0 or truth[unbound[r], i]
+                for at in range(member_start[s], member_start[s + 1]):
+                    good &= claimed[member[at]] != i
                 for at in range(bound_start[r], bound_start[r + 1]):
                     c = bound[at]
                     if c < customers:
@@ -216,37 +214,21 @@ def choose(  # noqa: C901, PLR0912, PLR0913, PLR0915, PLR0917  one loop over pai
                     else:
                         value = product[c - customers, cols[i]] if c < products else pair[c - products, i]
                     good &= low[at] <= value <= high[at]
-                if good:
-                    at = count
-                    while at > 0 and reason[at - 1] > r:
-                        reason[at] = reason[at - 1]
-                        source[at] = source[at - 1]
-                        at -= 1
-                    reason[at] = r
-                    source[at] = s
-                    count += 1
-        found = 0
-        for place in range(count):
-            s = source[place]
-            start, stop = s, s + 1
-            if s >= features:
-                start, stop = member_start[s - features], member_start[s - features + 1]
-            weight = relative[s, i] if s < features else together[s - features, i]
-            free = True
-            for at in range(start, stop):
-                free &= claimed[s if s < features else member[at]] != i
-            for at in range(start, stop if free else start):
-                claimed[s if s < features else member[at]] = i
-            if not free or (found == strength.size and not weight > strength[found - 1]):
-                continue
-            at = min(found, strength.size - 1)
-            found = at + 1
-            while at > 0 and weight > strength[at - 1]:
-                strength[at] = strength[at - 1]
-                out[i, at] = out[i, at - 1]
-                at -= 1
-            strength[at] = weight
-            out[i, at] = reason[place]
+                if not good:
+                    continue
+                for at in range(member_start[s], member_start[s + 1]):
+                    claimed[member[at]] = i
+                weight = weights[s, i]
+                if found == strength.size and not weight > strength[found - 1]:
+                    continue
+                place = min(found, strength.size - 1)
+                found = place + 1
+                while place > 0 and weight > strength[place - 1]:
+                    strength[place] = strength[place - 1]
+                    out[i, place] = out[i, place - 1]
+                    place -= 1
+                strength[place] = weight
+                out[i, place] = r
 
 
 @kernel(f"int64({_RULES}, Array(int8, 1, 'C', True), int32[::1], int32[::1], int8[::1], int8[::1])")

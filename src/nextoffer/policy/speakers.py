@@ -115,6 +115,8 @@ def fitted(catalogue: Catalogue, vocabulary: Vocabulary) -> tuple[Speaker, ...]:
     kinds = dict(vocabulary.kinds)
     named = _with_yardsticks(kinds)
     for reason in catalogue.reasons:
+        if reason.code not in catalogue.own and not _names_known(reason, named):
+            continue  # the rule, as no bank has every column; it would be found out, after a search for the nearest
         try:
             found += _fit(reason, catalogue.stats, vocabulary, named)
         except PolicyError as error:
@@ -124,6 +126,10 @@ def fitted(catalogue: Catalogue, vocabulary: Vocabulary) -> tuple[Speaker, ...]:
     if problems:
         raise PolicyError(problems)
     return tuple(found)
+
+
+def _names_known(reason: Reason, named: Mapping[str, Kind]) -> bool:
+    return all(name in named or (reason.each and name in EACH_NAMES) for name in parsed(reason.fact).names)
 
 
 def _fit(reason: Reason, stats: FeatureStats, vocabulary: Vocabulary, named: Mapping[str, Kind]) -> list[Speaker]:

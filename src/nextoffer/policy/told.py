@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -38,23 +38,16 @@ class Told:
     features: int
 
     @cached_property
-    def single(self) -> Ragged:
-        """For each feature, the reasons that speak for it alone."""
-        of: list[list[int]] = [[] for _ in range(self.features)]
-        for k, speaker in enumerate(self.speakers):
-            if len(speaker.members) == 1:
-                of[speaker.members[0]].append(k)
-        return Ragged.of(of)
+    def sources(self) -> Ragged:
+        """The features that reasons speak for: first each feature by itself, then those spoken for together."""
+        together = dict.fromkeys(s.members for s in self.speakers if len(s.members) > 1)
+        return Ragged.of([*([f] for f in range(self.features)), *together])
 
     @cached_property
-    def joint(self) -> Places:
-        """The reasons that speak for several features together."""
-        return np.array([k for k, s in enumerate(self.speakers) if len(s.members) > 1], dtype=np.int64)
-
-    @cached_property
-    def members(self) -> Ragged:
-        """For each of `joint`, the features it speaks for."""
-        return Ragged.of([self.speakers[k].members for k in self.joint])
+    def speaks(self) -> Places:
+        """int64 (K,): which of `sources` each reason speaks for."""
+        place = {tuple(members): s for s, members in enumerate(self.sources.lists)}
+        return np.array([place[speaker.members] for speaker in self.speakers], dtype=np.int64)
 
     @cached_property
     def columns(self) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
@@ -75,6 +68,15 @@ class Told:
             np.array([b.low for b in flat], dtype=np.float64),
             np.array([b.high for b in flat], dtype=np.float64),
         )
+
+    @cached_property
+    def asking(self) -> list[list[int]]:
+        """For each of `columns`, one after the other, the reasons whose facts put bounds to it."""
+        of: list[list[int]] = [[] for names in self.columns for _ in names]
+        for k, columns in enumerate(self.bounds.column.lists):
+            for column in columns:
+                of[column].append(k)
+        return of
 
     @cached_property
     def unbound(self) -> Places:
@@ -106,7 +108,15 @@ class Ragged:
     @cached_property
     def owner(self) -> Places:
         """The list that each number is of."""
-        return np.repeat(np.arange(len(self.start) - 1), np.diff(self.start))
+        return np.repeat(np.arange(len(self)), np.diff(self.start))
+
+    def __len__(self) -> int:
+        return len(self.start) - 1
+
+    @property
+    def lists(self) -> list[list[int]]:
+        """The lists themselves."""
+        return [self.flat[start:stop].tolist() for start, stop in pairwise(self.start.tolist())]
 
     @classmethod
     def of(cls, lists: Sequence[Sequence[int]]) -> Ragged:

@@ -121,10 +121,12 @@ class FeatureTable:
 
     def numbers(self, name: str) -> Floats:
         """Return a number or flag column as float64 of shape (n,); null is NaN. Not to be written to."""
-        values = self.array(name)
-        if values.type != pa.float64():
-            values = values.cast(pa.float64())
-        return np.asarray(values.to_numpy(zero_copy_only=False), dtype=np.float64)
+        found = self._numbers.get(name)
+        if found is None:
+            found = _numbers(self.array(name))
+            if len(self) <= _CHUNK:
+                self._numbers[name] = found
+        return found
 
     def texts(self, name: str) -> npt.NDArray[np.object_]:
         """Return a category column as text of shape (n,); null is None."""
@@ -162,9 +164,36 @@ class FeatureTable:
     def _arrays(self) -> dict[str, pa.Array]:
         return {}
 
+    @cached_property
+    def _numbers(self) -> dict[str, Floats]:
+        return {}
+
+
+def _numbers(values: pa.Array) -> Floats:
+    """Return numbers or flags as float64, NaN for null; without nulls, numbers are not copied."""
+    if not len(values):
+        return np.empty(0)
+    if values.type == pa.bool_():
+        numbers = _bits(values, 1).astype(np.float64)
+    else:
+        values = values if values.type == pa.float64() else values.cast(pa.float64())
+        numbers = np.frombuffer(values.buffers()[1], dtype=np.float64, count=values.offset + len(values))
+        numbers = numbers[values.offset :]
+    return np.where(_bits(values, 0), numbers, np.nan) if values.null_count else numbers
+
+
+def _bits(values: pa.Array, buffer: int) -> npt.NDArray[np.bool_]:
+    """Return the bits that an array keeps of its values: 0 says which are known, 1 which flags are set."""
+    packed = np.frombuffer(values.buffers()[buffer], dtype=np.uint8)
+    return np.unpackbits(packed, count=values.offset + len(values), bitorder="little")[values.offset :].view(np.bool_)
+
 
 _HANDFUL = 8
 """So many rows of a table are looked up cell by cell: to take them of every column would cost a hundred times more."""
+
+
+_CHUNK = 2**17
+"""Up to so many rows, numbers are kept as they were read: scores, rules and reasons ask for the same ones."""
 
 
 class _Handful(FeatureTable):
