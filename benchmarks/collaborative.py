@@ -10,9 +10,12 @@ customer does not hold in order, for all customers; quality is the share of hidd
 
 from __future__ import annotations
 
+import os
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as implicit advises: it has threads of its own
+
 import argparse
 import json
-import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor

@@ -3,8 +3,9 @@
 Usage: ``python benchmarks/engines.py [--customers 20000] [--engines local sail spark postgres] [--json FILE]``
 
 A retail bank is simulated (24 products, 40 transactions a customer, text ids) and a model fitted. Each engine decides
-for every customer with the public command line, in processes of its own, so start-up counts; peak memory is that of all
-its processes together. Engines that are not installed are left out, and the reason is told.
+for every customer with the public command line, in processes of its own, so start-up counts. Peak memory is what the
+command and its workers add; of Sail, which runs in this process, what it adds from its start on; a PostgreSQL server's
+own is not in it. Engines that are not installed are left out, and the reason is told.
 """
 
 from __future__ import annotations
