@@ -1,0 +1,146 @@
+"""Mends an answer to prices so that every limit holds: drops what is over, then fills what is left.
+
+Each loop is a kernel; where kernels are not ready the same function runs as plain Python on lists.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from nextoffer import compiled
+from nextoffer.allocate import kernels
+from nextoffer.allocate.offers import Mask
+from nextoffer.allocate.problem import Problem
+from nextoffer.allocate.responding import best, gains
+from nextoffer.tables.flow import Floats, Indices
+
+_ROUNDS = 4
+_ROOM = 0.5  # of a usual offer's use: less is not worth looking at as idle
+
+
+def mended(problem: Problem, prices: Floats, locked: Mask) -> Mask:
+    """Return bool (n,): a plan within every limit.
+
+    The customers' best answer at the prices goes over some limits and leaves others idle by a few offers each. What is
+    over is dropped. A limit left idle gives its capacity for nothing; so offers are filled in at prices where it costs
+    nothing, as if those that have no room had, and what is then over is dropped again. The best of a few such rounds.
+
+    Parameters
+    ----------
+    prices
+        float64 (M,), ≥ 0.
+    locked
+        (n,): options in the plan whatever else; together they are within every limit and meet the minimums.
+    """
+    gain = gains(problem, prices)
+    taken = _dropped(problem, gain, locked, best(problem, np.where(locked, np.inf, gain)))
+    found = filled(problem, prices, taken)
+    for _ in range(_ROUNDS):
+        idle = _idle(problem, prices, taken)
+        open_prices = np.where(idle, 0.0, prices)
+        gain = gains(problem, open_prices)
+        capacity = np.where((open_prices > 0) & ~problem.minimum, np.inf, problem.capacity)
+        taken = _filled(problem, _Try(gain, gain, capacity), taken)
+        taken = _dropped(problem, gain, locked, taken)
+        better = filled(problem, prices, taken)
+        if problem.value[better].sum() <= problem.value[found].sum():
+            break
+        found = taken = better
+    return found
+
+
+def filled(problem: Problem, prices: Floats, taken: Mask, capacity: Floats | None = None) -> Mask:
+    """Return the plan `taken` and more: what fits, first what gains most beyond the prices of limits that are full.
+
+    `capacity` (M,) takes the place of the problem's.
+    """
+    gain = gains(problem, np.where(_idle(problem, prices, taken), 0.0, prices))
+    return _filled(problem, _Try(gain, problem.value, problem.capacity if capacity is None else capacity), taken)
+
+
+def _idle(problem: Problem, prices: Floats, taken: Mask) -> Mask:
+    """Return bool (M,): limits with a price and yet with room for a usual offer."""
+    return (prices > 0) & ~problem.minimum & (problem.capacity - problem.used(taken) >= _ROOM * problem.usual)
+
+
+@dataclass(frozen=True)
+class _Try:
+    """How to fill: greatest gain (n,) first, if worth (n,) is more than what it displaces, within capacity (M,)."""
+
+    gain: Floats
+    worth: Floats
+    capacity: Floats
+
+
+def _filled(problem: Problem, how: _Try, taken: Mask) -> Mask:
+    taken = taken.copy()
+    used = problem.used(taken)
+    at = (problem.owner, problem.start, problem.offer, problem.most)
+    for _ in range(_ROUNDS):
+        order = ranked(problem, how.gain, _fitting(problem, how, used, taken))
+        fixed = (order, how.worth, *at, *_use(problem), how.capacity)
+        if not len(order) or not _run(kernels.fill, fixed, (used, taken)):
+            break
+    return taken
+
+
+def ranked(problem: Problem, gain: Floats, at: Indices) -> Indices:
+    """Return the options `at`, greatest gain first."""
+    return at[np.lexsort((problem.tie[at], -gain[at]))]
+
+
+def reserved(problem: Problem, order: Indices) -> Mask:
+    """Return bool (n,): options taken in `order` while they count towards a minimum not met and fit everywhere."""
+    taken = np.zeros(len(problem), dtype=np.bool_)
+    used = np.zeros(len(problem.capacity))
+    at = (problem.owner, problem.start, problem.offer, problem.most)
+    _run(kernels.reserve, (order, *at, *_use(problem), problem.capacity), (used, taken))
+    return taken
+
+
+def _dropped(problem: Problem, gain: Floats, locked: Mask, taken: Mask) -> Mask:
+    """Return `taken` without what is least worth per unit of what is exceeded."""
+    used = problem.used(taken)
+    over = (used > problem.capacity) & ~problem.minimum
+    taken = taken.copy()
+    if over.any():
+        weight = np.divide(over, problem.capacity, out=np.zeros(len(over)), where=over & (problem.capacity > 0))
+        burden = problem.use @ weight
+        at = np.flatnonzero(taken & ~locked & (burden > 0))
+        order = at[np.lexsort((problem.tie[at], gain[at] / burden[at]))]
+        _run(kernels.drop, (order, *_use(problem), problem.capacity), (used, taken))
+    return taken
+
+
+def _fitting(problem: Problem, how: _Try, used: Floats, taken: Mask) -> Indices:
+    """Return the options worth trying: not taken, worth more than what they would displace, with room everywhere."""
+    if not len(problem):
+        return np.zeros(0, dtype=np.intp)
+    count = np.add.reduceat(taken, problem.start[:-1], dtype=np.int64)
+    least = np.minimum.reduceat(np.where(taken, how.worth, np.inf), problem.start[:-1])
+    beats = np.where(count < problem.most, 0.0, least)[problem.owner]
+    at = np.flatnonzero(~taken & (how.worth > beats))
+    use = problem.use[at]
+    full = use.data > np.where(problem.minimum, np.inf, how.capacity - used)[use.indices]
+    blocked = np.zeros(len(at), dtype=np.bool_)
+    blocked[np.repeat(np.arange(len(at)), np.diff(use.indptr))[full]] = True
+    return at[~blocked]
+
+
+def _use(problem: Problem) -> tuple[Any, Any, Floats]:
+    use = problem.use
+    return use.indptr.astype(np.int32, copy=False), use.indices.astype(np.int32, copy=False), use.data
+
+
+def _run(kernel: Any, fixed: tuple[Any, ...], changed: tuple[Floats, Mask]) -> Any:
+    """Return what a kernel returns, having changed the arrays `changed` in place."""
+    if compiled.ready():
+        return kernel(*fixed, *changed)
+    lists = [a.tolist() if isinstance(a, np.ndarray) else a for a in fixed]
+    used, taken = changed[0].tolist(), changed[1].tolist()
+    out = kernel.function(*lists, used, taken)
+    changed[0][:], changed[1][:] = used, taken
+    return out

@@ -1,0 +1,165 @@
+"""Loops over customers and offers as machine code; each has a numpy twin beside its caller, equal to the last bit."""
+
+# ruff: noqa: C901, PLR0912, PLR0913, PLR0917 - a kernel is one loop, and takes every array by itself
+
+from __future__ import annotations
+
+from typing import Any
+
+from nextoffer.compiled import kernel
+
+_F, _P = "Array(float64, 1, 'C', True)", "Array(int64, 1, 'C', True)"
+_S = "Array(int32, 1, 'C', True)"  # what scipy's sparse matrices count in
+HALVINGS = 50
+"""Steps to find a customer's level where several offers are allowed."""
+
+
+@kernel(f"void({_F}, {_P}, int64, float64, float64[::1])")
+def respond(gain: Any, start: Any, most: int, blur: float, out: Any) -> None:
+    """Write to `out` (n,) the x of each customer that maximises ``gain·x − blur/2 |x|²``; 0 ≤ x ≤ 1, Σx ≤ most."""
+    for c in range(start.size - 1):
+        a, b = start[c], start[c + 1]
+        total = 0.0
+        high = 0.0
+        for i in range(a, b):
+            total += min(max(gain[i] / blur, 0.0), 1.0)
+            high = max(high, gain[i])
+        level = 0.0
+        if total > most and most == 1:  # Michelot (1986): drop what falls below the level until nothing does
+            before = -1
+            count = 0
+            while count != before:
+                before = count
+                count = 0
+                total = 0.0
+                for i in range(a, b):
+                    if gain[i] > level:
+                        count += 1
+                        total += gain[i]
+                if count:
+                    level = max((total - blur) / count, 0.0)
+        elif total > most:
+            low = 0.0
+            level = high
+            for _ in range(HALVINGS):
+                middle = 0.5 * (low + level)
+                total = 0.0
+                for i in range(a, b):
+                    total += min(max((gain[i] - middle) / blur, 0.0), 1.0)
+                if total > most:
+                    low = middle
+                else:
+                    level = middle
+        for i in range(a, b):
+            out[i] = min(max((gain[i] - level) / blur, 0.0), 1.0)
+
+
+@kernel(f"void({_F}, {_P}, {_P}, int64, boolean[::1])")
+def choose(gain: Any, start: Any, offer: Any, most: int, out: Any) -> None:
+    """Set in `out` (n,) each customer's `most` greatest gains above 0, one option an offer, the first among equals."""
+    for c in range(start.size - 1):
+        for _ in range(most):
+            best = -1
+            for i in range(start[c], start[c + 1]):
+                if gain[i] > 0.0 and not out[i] and (best < 0 or gain[i] > gain[best]):
+                    free = True
+                    for o in range(start[c], start[c + 1]):
+                        if out[o] and offer[o] == offer[i]:
+                            free = False
+                    if free:
+                        best = i
+            if best < 0:
+                break
+            out[best] = True
+
+
+@kernel(f"void({_P}, {_S}, {_S}, {_F}, {_F}, float64[::1], boolean[::1])")
+def drop(order: Any, indptr: Any, indices: Any, data: Any, capacity: Any, used: Any, taken: Any) -> None:
+    """Take options out of `taken`, in the given order, that use a limit still exceeded; keep `used` (M,) up to date."""
+    for i in order:
+        over = False
+        for e in range(indptr[i], indptr[i + 1]):
+            if data[e] > 0.0 and used[indices[e]] > capacity[indices[e]]:
+                over = True
+        if over:
+            taken[i] = False
+            for e in range(indptr[i], indptr[i + 1]):
+                used[indices[e]] -= data[e]
+
+
+@kernel(f"void({_P}, {_P}, {_P}, {_P}, int64, {_S}, {_S}, {_F}, {_F}, float64[::1], boolean[::1])")
+def reserve(
+    order: Any, owner: Any, start: Any, offer: Any, most: int,
+    indptr: Any, indices: Any, data: Any, capacity: Any, used: Any, taken: Any,
+) -> None:  # fmt: skip
+    """Add options to `taken`, in the given order, that count towards a minimum not yet met and fit in every limit."""
+    for i in order:
+        useful = False
+        fits = True
+        for e in range(indptr[i], indptr[i + 1]):
+            j = indices[e]
+            if data[e] < 0.0:
+                useful = useful or used[j] > capacity[j]
+            elif used[j] + data[e] > capacity[j]:
+                fits = False
+        if not useful or not fits:
+            continue
+        count = 0
+        for o in range(start[owner[i]], start[owner[i] + 1]):
+            if taken[o]:
+                count += 1
+                if offer[o] == offer[i]:
+                    count = most
+        if count < most:
+            taken[i] = True
+            for e in range(indptr[i], indptr[i + 1]):
+                used[indices[e]] += data[e]
+
+
+@kernel(f"int64({_P}, {_F}, {_P}, {_P}, {_P}, int64, {_S}, {_S}, {_F}, {_F}, float64[::1], boolean[::1])")
+def fill(
+    order: Any, value: Any, owner: Any, start: Any, offer: Any, most: int,
+    indptr: Any, indices: Any, data: Any, capacity: Any, used: Any, taken: Any,
+) -> int:  # fmt: skip
+    """Add options to `taken`, in the given order, that fit; where the customer has all, in place of the least valuable.
+
+    No minimum that is met is given up. Return how many were added.
+    """
+    added = 0
+    for i in order:
+        count = 0
+        least = -1
+        for o in range(start[owner[i]], start[owner[i] + 1]):
+            if taken[o]:
+                count += 1
+                if offer[o] == offer[i]:
+                    count = most + 1
+                if least < 0 or value[o] < value[least]:
+                    least = o
+        if count > most or (count == most and value[i] <= value[least]):
+            continue
+        if count == most:
+            for e in range(indptr[least], indptr[least + 1]):
+                used[indices[e]] -= data[e]
+        for e in range(indptr[i], indptr[i + 1]):
+            used[indices[e]] += data[e]
+        fits = True
+        for e in range(indptr[i], indptr[i + 1]):
+            if data[e] > 0.0 and used[indices[e]] > capacity[indices[e]]:
+                fits = False
+        if count == most:
+            for e in range(indptr[least], indptr[least + 1]):
+                if data[e] < 0.0 and used[indices[e]] > capacity[indices[e]]:
+                    fits = False
+        if fits:
+            added += 1
+            taken[i] = True
+            if count == most:
+                taken[least] = False
+        else:
+            for e in range(indptr[i], indptr[i + 1]):
+                used[indices[e]] -= data[e]
+            if count == most:
+                for e in range(indptr[least], indptr[least + 1]):
+                    used[indices[e]] += data[e]
+    return added

@@ -1,0 +1,176 @@
+"""Finds the price of each limit: the λ ≥ 0 that makes the Lagrangian bound least.
+
+The bound is convex, but has a kink wherever a customer changes mind. It is therefore blurred: each customer's answer
+maximises ``gain·x − blur/2 |x|²`` (Nesterov 2005), which makes it smooth with a sparse curvature that only the
+customers in doubt add to. Projected Newton steps (Bertsekas 1982) find its minimum, first on a keyed sample of
+customers and with much blur, then with less, then over all customers. Every answer is judged by the exact bound.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+from scipy.sparse.linalg import cg
+
+from nextoffer.allocate.offers import Mask
+from nextoffer.allocate.problem import Problem
+from nextoffer.allocate.responding import best, blurred, bound, gains
+from nextoffer.tables.flow import Floats, Indices
+
+_COARSE = (1.0, 0.3)  # in usual values
+_FINE = (0.1, 0.03, 0.01, 0.003, 0.001)
+_STEPS = 20  # Newton steps at one blur; a handful is usual
+_FEW = 100  # options of a limit in the sample; where limits usually have fewer, all customers start with more blur
+_REACH = 4.0  # how many blurs a price may move an offer by in one step
+_ENOUGH = 1e-5  # what a step is to gain, as a share of the bound
+
+
+@dataclass(frozen=True)
+class Priced:
+    """Prices with what they prove.
+
+    Attributes
+    ----------
+    prices
+        float64 (M,), ≥ 0, in value per problem unit.
+    bound
+        No plan is worth more.
+    gain, best
+        (n,): each option's value beyond prices, and the customers' best answer.
+    """
+
+    prices: Floats
+    bound: float
+    gain: Floats
+    best: Mask
+
+
+def judged(problem: Problem, prices: Floats) -> Priced:
+    """Return what `prices` prove."""
+    gain = gains(problem, prices)
+    answer = best(problem, gain)
+    return Priced(prices, bound(problem, prices, gain, answer), gain, answer)
+
+
+def priced(problem: Problem, sample: Mask) -> Priced:
+    """Return the best prices found.
+
+    Parameters
+    ----------
+    problem
+        M limits.
+    sample
+        Bool (customers,): on whom to find the region first; all True means that there is no need to.
+    """
+    unit = _unit(problem)
+    prices = np.zeros(len(problem.capacity))
+    blurs: tuple[float, ...] = (*_COARSE, *_FINE)
+    if not sample.all():
+        part = problem.part(sample)
+        for blur in _COARSE:
+            prices = _least(part, prices, blur * unit)
+        sparse_limits = np.median(np.diff(part.transposed.indptr)) < _FEW
+        blurs = (*_COARSE[-1:], *_FINE) if sparse_limits else _FINE
+    found = judged(problem, prices)
+    for blur in blurs:
+        prices = _least(problem, prices, blur * unit)
+        found = min(found, judged(problem, prices), key=lambda p: p.bound)
+    return found
+
+
+def _unit(problem: Problem) -> float:
+    """Return the size of a usual value: the mean of the values above 0."""
+    above = problem.value[problem.value > 0]
+    return float(above.mean()) if above.size else 1.0
+
+
+@dataclass(frozen=True)
+class _Point:
+    """The blurred bound at some prices, its slope (M,) and what each option's x is."""
+
+    prices: Floats
+    value: float
+    slope: Floats
+    x: Floats
+
+
+def _at(problem: Problem, prices: Floats, blur: float) -> _Point:
+    gain = gains(problem, prices)
+    answer = blurred(problem, gain, blur)
+    value = float(prices @ problem.capacity) + answer.worth
+    return _Point(prices, value, problem.capacity - problem.transposed @ answer.x, answer.x)
+
+
+def _least(problem: Problem, prices: Floats, blur: float) -> Floats:
+    """Return the prices that make the blurred bound least, from `prices` on."""
+    here = _at(problem, prices, blur)
+    for _ in range(_STEPS):
+        there = _step(problem, here, blur)
+        if there is None:
+            break
+        gained, here = here.value - there.value, there
+        if gained < _ENOUGH * abs(here.value):
+            break
+    return here.prices
+
+
+def _step(problem: Problem, here: _Point, blur: float) -> _Point | None:
+    """Return a better point along the projected Newton direction, or None where there is none."""
+    free = (here.prices > 0) | (here.slope < 0)
+    if not here.slope[free].any():
+        return None
+    direction = np.zeros(len(free))
+    direction[free] = _newton(problem, here, free, blur)
+    size = 1.0
+    while size > 1e-6:
+        prices = np.maximum(here.prices - size * direction, 0.0)
+        there = _at(problem, prices, blur)
+        if there.value <= here.value - 1e-4 * float(here.slope @ (here.prices - prices)):
+            return there
+        size *= 0.5 if size > 0.1 else 0.1
+    return None
+
+
+def _newton(problem: Problem, here: _Point, free: Mask, blur: float) -> Floats:
+    """Return curvature⁻¹ slope over the free limits.
+
+    Only options with 0 < x < 1 bend the bound: ``(AᵀA − Σ_customers a aᵀ / s) / blur`` over them, where a sums the rows
+    of a customer held back by the number of offers allowed, and s is how many options that customer is in doubt about.
+    """
+    doubt = np.flatnonzero((here.x > 0) & (here.x < 1))
+    rows = problem.use[doubt][:, np.flatnonzero(free)]
+    held, groups = _held(problem, here.x, doubt)
+    count = np.bincount(held[held >= 0], minlength=groups)
+    weight = np.where(held >= 0, 1 / np.sqrt(np.maximum(count[held], 1)), 0.0)
+    place = (np.maximum(held, 0), np.arange(len(doubt)))
+    gather = sparse.csr_array((weight, place), shape=(groups, len(doubt)))
+    sums = gather @ rows
+    bent = rows.T @ rows - sums.T @ sums
+    # The curvature holds while few more customers come into doubt, so no price may move its offers by much more than
+    # the blur. Damping, not cutting, keeps the direction one of descent (Levenberg 1944), and serves where none doubts.
+    slope, amount = here.slope[free], problem.usual[free]
+    damping = np.maximum(np.abs(slope) * amount / _REACH - bent.diagonal(), 0.0) + 1e-9 * amount**2
+    curvature = bent + sparse.diags_array(damping)
+    scale = 1 / np.sqrt(curvature.diagonal())
+    scaled = sparse.diags_array(scale) @ curvature @ sparse.diags_array(scale)
+    solved, _ = cg(scaled, scale * slope, rtol=1e-6, maxiter=500)
+    return np.asarray(scale * solved * blur)
+
+
+def _held(problem: Problem, x: Floats, doubt: Indices) -> tuple[Indices, int]:
+    """Return (doubt,): what each option's x competes in, −1 for nothing; and how many groups there are to compete in.
+
+    Groups are the customers held back by the number of offers allowed and, of the others, offers held back by 1.
+    """
+    owner = problem.owner[doubt]
+    total = np.bincount(problem.owner, x, minlength=problem.customers)
+    out = np.where(total[owner] > problem.most - 1e-9, owner, -1)
+    groups = problem.customers
+    if problem.alternatives and problem.most > 1:
+        _, place = problem.by_offer
+        whole = np.bincount(place, x)[place[doubt]] > 1 - 1e-9
+        out = np.where((out < 0) & whole, problem.customers + place[doubt], out)
+        groups += len(problem.within) - 1
+    return out, groups

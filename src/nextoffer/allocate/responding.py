@@ -1,0 +1,133 @@
+"""Each customer's best answer to prices: exact, and blurred so that it changes gradually with the prices.
+
+As machine code where kernels are ready; else with numpy, customers with equally many options together. The outcome is
+the same to the last bit, as both add up in the order of the options.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from nextoffer import compiled
+from nextoffer.allocate import kernels
+from nextoffer.allocate.offers import Mask
+from nextoffer.allocate.problem import Problem
+from nextoffer.tables.flow import Floats, Indices
+
+
+def gains(problem: Problem, prices: Floats) -> Floats:
+    """Return float64 (n,): what each option is worth beyond the price of what it uses."""
+    return np.asarray(problem.value - problem.use @ prices)
+
+
+def best(problem: Problem, gain: Floats) -> Mask:
+    """Return bool (n,): each customer's greatest gains above 0, at most `most`, the first among equals."""
+    out = np.zeros(len(gain), dtype=np.bool_)
+    if compiled.ready():
+        kernels.choose(gain, problem.start, problem.offer, problem.most, out)
+    else:
+        for at in _blocks(problem.start):
+            out[at] = _best(gain[at], problem.offer[at], problem.most)
+    return out
+
+
+def bound(problem: Problem, prices: Floats, gain: Floats, taken: Mask) -> float:
+    """Return the Lagrangian bound at `prices`, given the `best` answer to them: no plan is worth more.
+
+    L(λ) = λ·b + Σ_customers max Σ (v − λ·a) x, for any λ ≥ 0 (Geoffrion 1974; Fisher 1981).
+    """
+    return float(prices @ problem.capacity + gain[taken].sum())
+
+
+@dataclass(frozen=True)
+class Blurred:
+    """The customers' answer x (n,), between 0 and 1, and what it is worth to them less what the blur costs."""
+
+    x: Floats
+    worth: float
+
+
+def blurred(problem: Problem, gain: Floats, blur: float) -> Blurred:
+    """Return the x that maximises gain·x − blur/2 |x|² for each customer; 0 ≤ x ≤ 1, Σx ≤ most.
+
+    Where a customer may have several offers, and an offer one of several options, the same is done twice: options make
+    up what an offer gains, and offers compete with that gain.
+    """
+    if not (problem.alternatives and problem.most > 1):
+        x = _answer(gain, problem.start, problem.most, blur)
+        return Blurred(x, float(gain @ x - 0.5 * blur * (x @ x)))
+    within, (start, place) = problem.within, problem.by_offer
+    inner = _answer(gain, within, 1, blur)
+    offered = np.add.reduceat(gain * inner - 0.5 * blur * inner * inner, within[:-1])
+    outer = _answer(offered, start, problem.most, blur)
+    return Blurred(outer[place] * inner, float(offered @ outer - 0.5 * blur * (outer @ outer)))
+
+
+def _answer(gain: Floats, start: Indices, most: int, blur: float) -> Floats:
+    out = np.zeros(len(gain))
+    if compiled.ready():
+        kernels.respond(gain, start, most, blur, out)
+    else:
+        for at in _blocks(start):
+            out[at] = _respond(gain[at], most, blur)
+    return out
+
+
+def _blocks(start: Indices) -> Iterator[Indices]:
+    """Yield (customers, width) places of options, for each number of options that customers have."""
+    width = np.diff(start)
+    for w in np.unique(width).tolist():
+        yield start[:-1][width == w][:, None] + np.arange(w)
+
+
+def _best(gain: Floats, offer: Indices, most: int) -> Mask:
+    out = np.zeros(gain.shape, dtype=np.bool_)
+    left = np.where(gain > 0, gain, -np.inf)
+    row = np.arange(len(gain))
+    for _ in range(min(most, gain.shape[1])):
+        first = left.argmax(axis=1)
+        found = left[row, first] > -np.inf
+        out[row[found], first[found]] = True
+        left[(offer == offer[row, first][:, None]) & found[:, None]] = -np.inf
+    return out
+
+
+def _respond(gain: Floats, most: int, blur: float) -> Floats:
+    full = _total(np.clip(gain / blur, 0.0, 1.0)) > most
+    level = np.zeros(len(gain))
+    level[full] = (_level_of_one if most == 1 else _level)(gain[full], most, blur)
+    out: Floats = np.clip((gain - level[:, None]) / blur, 0.0, 1.0)
+    return out
+
+
+def _level_of_one(gain: Floats, most: int, blur: float) -> Floats:  # noqa: ARG001
+    level = np.zeros(len(gain))
+    before = None
+    while True:
+        above = gain > level[:, None]
+        count = above.sum(axis=1)
+        if before is not None and (count == before).all():
+            return level
+        found = np.maximum((_total(np.where(above, gain, 0.0)) - blur) / np.maximum(count, 1), 0.0)
+        level = np.where(count > 0, found, level)
+        before = count
+
+
+def _level(gain: Floats, most: int, blur: float) -> Floats:
+    low, level = np.zeros(len(gain)), gain.max(axis=1, initial=0.0)
+    for _ in range(kernels.HALVINGS):
+        middle = 0.5 * (low + level)
+        over = _total(np.clip((gain - middle[:, None]) / blur, 0.0, 1.0)) > most
+        low, level = np.where(over, middle, low), np.where(over, level, middle)
+    return np.asarray(level, dtype=np.float64)
+
+
+def _total(x: Floats) -> Floats:
+    """Return each row's sum, added up from left to right as a loop would."""
+    out = np.zeros(len(x))
+    for column in x.T:
+        out += column
+    return out
