@@ -181,7 +181,7 @@ def test_a_dirty_retail_bank(
     day = date(2025, 9, 1)
     spec = discover(bank, day)
     expected = all_known(spec, bank, day)
-    monkeypatch.setattr(queries, "SLAB", slab)
+    monkeypatch.setattr(queries.Query, "slab", slab)
     monkeypatch.setattr(queries, "MANY", 0)
     by_kernels()
     assert_same(all_known(spec, bank, day), expected)

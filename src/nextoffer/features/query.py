@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
+from functools import cached_property
 
 import duckdb
 import pyarrow as pa
@@ -17,14 +18,12 @@ from nextoffer.features.compile import plan_sql, profiling_sql
 from nextoffer.features.duck import connect, run
 from nextoffer.features.fit import check
 from nextoffer.features.ids import one_array
+from nextoffer.features.order import slab_of
 from nextoffer.features.plan import Plan
 from nextoffer.features.rows import MCC_TABLE, WANTED_TABLE
 from nextoffer.features.slab import Slabs
 from nextoffer.features.wide import wide_schema
 from nextoffer.tables.bank import Bank
-
-SLAB = 131_072
-"""Customers aggregated by one query of a stream: what bounds its memory."""
 
 MANY = 20_000
 """From so many customers on it pays to work out beforehand which days are near which salary days."""
@@ -60,7 +59,7 @@ class Query:
 
     def chunks(self, ids: pa.Array, chunk: int, *, whole: bool) -> Iterator[pa.Table]:
         """Yield the rows of `ids` (rising), `chunk` at a time; `whole` says that they are all the bank has."""
-        slab = chunk * max(1, SLAB // chunk)
+        slab = chunk * max(1, self.slab // chunk)
         subset = not whole or len(ids) > slab
         for start in range(0, len(ids), slab):
             asked = ids.slice(start, slab)
@@ -72,7 +71,7 @@ class Query:
         """The rows of those of `ids` (rising, no two equal) that the bank knows, in any order."""
         if compiled.ready():
             slabs = self._slabs(many=len(ids) >= MANY)
-            found = pa.concat_tables([slabs.rows(part) for part in _slabs_of(ids)])
+            found = pa.concat_tables([slabs.rows(part) for part in self._slabs_of(ids)])
         else:
             if subset:
                 self.con.register(WANTED_TABLE, pa.table({"customer_id": ids}))
@@ -84,6 +83,14 @@ class Query:
             self._ready[many] = Slabs(self.plan, self.bank, self.con, self.as_of, many=many)
         return self._ready[many]
 
+    def _slabs_of(self, ids: pa.Array) -> list[pa.Array]:
+        return [ids.slice(first, self.slab) for first in range(0, len(ids), self.slab)] or [ids]
+
+    @cached_property
+    def slab(self) -> int:
+        """Customers aggregated at once: what bounds memory."""
+        return slab_of(self.bank, self.con)
+
     def _in_order_of(self, ids: pa.Array, found: pa.Table) -> pa.Table:
         there = one_array(found.column(0))
         if there.equals(ids):
@@ -92,10 +99,6 @@ class Query:
         if places.null_count:
             raise FeatureError(_strangers(ids.filter(places.is_null())))
         return found.take(places)
-
-
-def _slabs_of(ids: pa.Array) -> list[pa.Array]:
-    return [ids.slice(first, SLAB) for first in range(0, len(ids), SLAB)] or [ids]
 
 
 def _asks_for_profiling(con: duckdb.DuckDBPyConnection, bank: Bank, as_of: date) -> bool:
