@@ -2,11 +2,12 @@
 
 Usage: ``python benchmarks/batch.py [--customers 10000 100000 1000000] [--rounds 3] [--bank FOLDER ...] [--json FILE]``
 
-For each size a retail bank is simulated (24 products, 40 transactions a customer, text ids), a model is fitted on the
-smallest, and the public command line decides for every customer, with reasons and refusals. Beside it, in the same
-round, DuckDB does nothing but read those transactions and group them: once by customer (count and sum), and once by
-customer, category and channel, the groups that the features are made of. Every command runs as a process of its own, so
-start-up counts; peak memory is the process's.
+For each size a retail bank is simulated (24 products, 40 transactions a customer, text ids), a model is fitted on one
+of at most 100,000 customers, and the public command line decides for every customer, with reasons and refusals. Beside
+it, in the same round, DuckDB does nothing but read those transactions and group them: once by customer (count and
+sum), and once by customer, category and channel, the groups that the features are made of. Every command runs as a
+process of its own, so start-up counts; peak memory is the process's. Last, the stages of the largest batch are timed
+one after the other.
 """
 
 from __future__ import annotations
@@ -20,11 +21,18 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any
+
+import pyarrow.parquet as pq
+
+from nextoffer import compiled
+from nextoffer.run.engine import Engine
+from nextoffer.tables.bank import Bank
+from nextoffer.tables.write import TableWriter
 
 AS_OF = "2025-10-01"
 PEERS = {
@@ -60,13 +68,21 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="store the figures here")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        rows = measured(
-            arguments.bank or list(simulated(arguments.customers, Path(scratch))), Path(scratch), arguments.rounds
-        )
-    result = {"machine": machine(), "as_of": AS_OF, "rows": rows}
+        banks = arguments.bank or simulated(arguments.customers, Path(scratch))
+        rows = measured(banks, Path(scratch), arguments.rounds)
+        largest = banks[-1]
+        stages = profile(largest, Path(scratch) / "model", Path(scratch))
+    result = {"machine": machine(), "as_of": AS_OF, "rows": rows, "profile": {"bank": largest.name, "cpu": stages}}
     print(table(result))
     if arguments.json:
         arguments.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+
+
+def learned_from(banks: Sequence[Path]) -> Path:
+    """Return the bank to fit on: the largest of at most 100,000 customers, else the smallest."""
+    sizes = {bank: pq.read_metadata(bank / "customers.parquet").num_rows for bank in banks}
+    few = [bank for bank in banks if sizes[bank] <= 100_000]
+    return max(few, key=sizes.__getitem__) if few else min(banks, key=sizes.__getitem__)
 
 
 def simulated(sizes: Sequence[int], scratch: Path) -> list[Path]:
@@ -83,7 +99,7 @@ def simulated(sizes: Sequence[int], scratch: Path) -> list[Path]:
 def measured(banks: Sequence[Path], scratch: Path, rounds: int) -> list[dict[str, Any]]:
     """Return what the batch and its peers take on each bank."""
     model, out = scratch / "model", scratch / "offers.parquet"
-    fit = run([*nextoffer(), "fit", str(banks[0]), "--as-of", AS_OF, "--out", str(model)])
+    fit = run([*nextoffer(), "fit", str(learned_from(banks)), "--as-of", AS_OF, "--out", str(model)])
     found = []
     for bank in banks:
         told: dict[str, Any] = {}
@@ -102,6 +118,30 @@ def measured(banks: Sequence[Path], scratch: Path, rounds: int) -> list[dict[str
         row["ratio"] = {name: best.wall / middle(runs).wall for name, runs in peers.items()}
         found.append(row)
     return found
+
+
+def profile(bank: Path, model: Path, out: Path) -> dict[str, float]:
+    """Return the processor seconds of each stage of the batch, one after the other in this process."""
+    seconds: dict[str, float] = {}
+
+    def timed(stage: str, work: Callable[[], Any]) -> Any:
+        began = process_time()
+        answer = work()
+        seconds[stage] = seconds.get(stage, 0.0) + process_time() - began
+        return answer
+
+    engine = timed("loading model and kernels", lambda: compiled.warm_up() and Engine.load(model))
+    source = timed("looking at the bank", lambda: Bank.read(bank))
+    desk = timed("looking at the bank", lambda: engine.desk(source.table("products")))
+    stream = engine.stream(source)
+    with TableWriter(out / "decisions.parquet") as decisions, TableWriter(out / "refusals.parquet") as refusals:
+        while (known := timed("features and facts", lambda: next(stream, None))) is not None:
+            batch = timed("scores", lambda known=known: desk.batch(known))
+            timed("scores", lambda batch=batch: batch.scores.log_odds)
+            decided = timed("ranking, reasons, refusals", lambda batch=batch: desk.decider.of(batch))
+            timed("writing Parquet", lambda decided=decided: decisions.write(decided.decisions))
+            timed("writing Parquet", lambda decided=decided: refusals.write(decided.refusals))
+    return seconds
 
 
 def nextoffer() -> list[str]:
@@ -153,6 +193,9 @@ def table(result: dict[str, Any]) -> str:
         )
         figures = f"{batch['wall']:8.2f} {batch['cpu']:8.2f} {batch['peak_mib']:9,.0f} {rate:12,.0f}"
         lines.append(f"{row['customers']:>10,} {figures}  {ratios}")
+    stages = result["profile"]["cpu"]
+    lines.append(f"\nprocessor seconds of {result['profile']['bank']}, stage by stage: {sum(stages.values()):.1f}")
+    lines += [f"{seconds:>8.2f}  {stage}" for stage, seconds in stages.items()]
     return "\n".join(lines)
 
 
