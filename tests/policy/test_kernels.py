@@ -120,9 +120,9 @@ def test_a_pair_feature_is_looked_up_for_the_pairs_that_ask_for_it() -> None:
 
 def test_a_packaged_reason_on_columns_not_there_is_left_out() -> None:
     batch = world(3, n=20)
-    reasons = (Reason(code="stray", speaks_for=("income",), fact="shoe_size > 40", rm="x", audit="a"),)
+    reasons = (Reason(code="stray", speaks_for=("income",), fact="hat_size > 40", rm="x", audit="a"),)
     assert "stray" not in [s.code for s in told(Catalogue(reasons), batch, "for", "rm").speakers]
-    with pytest.raises(PolicyError, match="shoe_size"):
+    with pytest.raises(PolicyError, match="hat_size"):
         told(Catalogue(reasons, frozenset({"stray"})), batch, "for", "rm")
 
 

@@ -87,3 +87,19 @@ def test_numbers_are_read_from_arrows_memory_as_they_are(values: list[Any], star
     wanted = [np.nan if value is None else float(value) for value in column.to_pylist()]
     assert np.array_equal(table.numbers("x"), wanted, equal_nan=True)
     assert table.numbers("x") is table.numbers("x")
+
+
+@pytest.mark.parametrize("start", [0, 7])
+def test_a_cell_is_read_as_arrow_reads_it(start: int) -> None:
+    table = FeatureTable(CUSTOMERS.data.slice(start), CUSTOMERS.columns, CUSTOMERS.as_of)
+    for name in table.names:
+        read = table.reader(name)
+        assert [read(row) for row in range(len(table))] == table.array(name).to_pylist()
+        assert type(read(3)) is type(table.array(name)[3].as_py())
+
+
+def test_a_table_that_was_read_from_can_be_sent() -> None:
+    table = FeatureTable(CUSTOMERS.data, CUSTOMERS.columns, CUSTOMERS.as_of)
+    assert table.take(np.array([1])).cells("income") == CUSTOMERS.cells("income")[1:2]
+    table.numbers("income")
+    assert pickle.loads(pickle.dumps(table)) == table

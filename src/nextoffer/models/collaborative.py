@@ -24,6 +24,7 @@ _COMPONENTS = 8
 _BLOCK = 65_536
 """Customers whose signals are summed at a time, so that memory does not grow with the bank."""
 _EVERY = slice(None)
+_MOST = np.finfo(np.float64).max
 SPEND = "mcc_spend_"
 """Columns of spend begin with this, their category follows."""
 SpendMap = Mapping[str, Mapping[str, float]]
@@ -123,5 +124,5 @@ def log_spend(features: FeatureTable, categories: Sequence[str], rows: Indices |
     columns = [features.numbers(SPEND + category)[rows] for category in categories]
     out = np.zeros((len(columns[0]) if columns else len(np.arange(len(features))[rows]), len(categories)))
     for i, spent in enumerate(columns):
-        out[:, i] = np.log1p(np.maximum(np.nan_to_num(spent), 0.0))
+        out[:, i] = np.log1p(np.minimum(np.fmax(spent, 0.0), _MOST))
     return out

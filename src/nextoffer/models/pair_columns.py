@@ -182,7 +182,11 @@ class Own:
 
     def codes(self, coding: Coding, dtype: Any) -> Bins:
         """See `PairColumn`."""
-        out: Bins = np.zeros((len(self.features), len(self.columns)), dtype=dtype)
+        count = len(self.features)
+        if count <= HANDFUL:
+            cells = [self.features.cells(name) if name else [None] * count for name in self.columns]
+            return np.array([[coding.code(v) for v in row] for row in cells], dtype=dtype).reshape(len(cells), count).T
+        out: Bins = np.zeros((count, len(self.columns)), dtype=dtype)
         for j, name in enumerate(self.columns):
             if name is not None:
                 coding.write_codes(self.features, name, out[:, j])

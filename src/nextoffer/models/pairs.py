@@ -164,7 +164,7 @@ def held_flags(features: FeatureTable, products: Products) -> npt.NDArray[Any]:
 def _kinds(features: FeatureTable, segments: tuple[str, ...]) -> Indices:
     """Return 0 where a customer's segment is not known, 1 where no product is made for it, else 2 and its place."""
     if len(features) <= HANDFUL:
-        texts = features.texts("segment").tolist()
+        texts = features.cells("segment")
         found = [0 if t is None else 2 + segments.index(t) if t in segments else 1 for t in texts]
         return np.array(found, dtype=np.intp)
     values = features.array("segment").cast(pa.string())

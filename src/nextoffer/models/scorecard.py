@@ -81,7 +81,7 @@ class Scorecard:
     intercept: Table
     average: Table
 
-    @property
+    @cached_property
     def features(self) -> tuple[str, ...]:
         """Names of the F + G features, pair features as ``pair.<name>``."""
         return tuple(c.name for c in self.codings) + tuple(PAIR + c.name for c in self.pair_codings)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from hashlib import sha256
 
 import numpy as np
@@ -29,6 +30,7 @@ _STAGES = tuple(dict.fromkeys(stage_of(name) for name in RULES))
 _STAGE_OF = np.array([_STAGES.index(stage_of(name)) for name in RULES], dtype=np.int8)
 _DECISION = decisions_schema(pa.null(), pa.null()).names
 _FEW = 64  # offers: a customer's, or a handful's
+_HANDFUL = 8  # rows that are quicker to spell out one by one
 
 _NOWHERE = pa.array([None], type=pa.string()).dictionary_encode()
 _STAGE_TEXTS, _RULE_TEXTS = pa.array(_STAGES), pa.array(RULES)
@@ -198,9 +200,30 @@ def encoded(
 
 def plain(table: pa.Table) -> pa.Table:
     """Return decisions or refusals with every text spelt out: the columns of their schemas."""
-    schema = decisions_schema if "rank" in table.column_names else refusals_schema
     ids = (_spelt(table.schema.field(name).type) for name in ("customer_id", "product_id"))
-    return table.cast(schema(*ids))
+    schema, kinds = _schema("rank" in table.column_names, *ids)
+    if any(column.num_chunks != 1 for column in table.columns):
+        return table.cast(schema)
+    columns = [_plain(column.chunk(0), kind) for column, kind in zip(table.columns, kinds, strict=True)]
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+@lru_cache(maxsize=16)
+def _schema(decided: bool, customer_id: pa.DataType, product_id: pa.DataType) -> tuple[pa.Schema, list[pa.DataType]]:
+    schema = (decisions_schema if decided else refusals_schema)(customer_id, product_id)
+    return schema, schema.types
+
+
+def _plain(values: pa.Array, kind: pa.DataType) -> pa.Array:
+    if values.type == kind:
+        return values
+    if len(values) <= _HANDFUL:
+        return pa.array(values.to_pylist(), type=kind)
+    if pa.types.is_dictionary(values.type):
+        values = values.dictionary_decode()
+    elif pa.types.is_list(values.type) and pa.types.is_dictionary(values.type.value_type):
+        values = pa.ListArray.from_arrays(values.offsets, values.values.dictionary_decode())
+    return values if values.type == kind else values.cast(kind)
 
 
 def _spelt(kind: pa.DataType) -> pa.DataType:

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
@@ -78,6 +78,9 @@ class FeatureTable:
     def __len__(self) -> int:
         return int(self.data.num_rows)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return FeatureTable, (self.data, self.columns, self.as_of)  # without what was kept on the way
+
     @property
     def customer_ids(self) -> pa.ChunkedArray:
         """The customers, in row order, in the bank's own ids."""
@@ -133,8 +136,17 @@ class FeatureTable:
         return np.asarray(self.array(name).cast(pa.string()).to_numpy(zero_copy_only=False), dtype=object)
 
     def cells(self, name: str) -> list[Any]:
-        """Return a column as plain values, None for null: the quickest form of a handful of rows."""
+        """Return a column as plain values, None for null: the quickest form of a handful of rows. Not to be changed."""
         return list(self.array(name).to_pylist())
+
+    def reader(self, name: str) -> Callable[[int], Any]:
+        """Return what gives the plain value of a row of a column, None for null."""
+        found = self._readers.get(name)
+        if found is None:
+            self.column(name)
+            values = self.data.column(name)
+            found = self._readers[name] = _reader(values.chunk(0) if values.num_chunks == 1 else values)
+        return found
 
     def per_product(self, measure: str, product_ids: Sequence[str]) -> Floats:
         """Return float64 of shape (n, P): the measure's column of each product, NaN where a product has none."""
@@ -162,6 +174,10 @@ class FeatureTable:
 
     @cached_property
     def _arrays(self) -> dict[str, pa.Array]:
+        return {}
+
+    @cached_property
+    def _readers(self) -> dict[str, Callable[[int], Any]]:
         return {}
 
     @cached_property
@@ -201,9 +217,11 @@ class _Handful(FeatureTable):
 
     _whole: FeatureTable
     _rows: list[int]
+    _kept: dict[str, list[Any]]
 
     def __init__(self, whole: FeatureTable, rows: list[int]) -> None:
-        vars(self).update(_whole=whole, _rows=rows, columns=whole.columns, as_of=whole.as_of, _found=whole._found)
+        vars(self).update(_whole=whole, _rows=rows, _kept={})
+        vars(self).update(columns=whole.columns, as_of=whole.as_of, _found=whole._found)
 
     if not TYPE_CHECKING:  # to whoever reads it, a field like any table's
 
@@ -216,11 +234,13 @@ class _Handful(FeatureTable):
         return len(self._rows)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return FeatureTable, (self.data, self.columns, self.as_of)
+        rows = self._whole.data.take(pa.array(self._rows, pa.int64()))  # a slice would travel with the whole table
+        return FeatureTable, (rows, self.columns, self.as_of)
 
     @property
     def customer_ids(self) -> pa.ChunkedArray:
-        return self._whole.customer_ids.take(pa.array(self._rows, pa.int64()))
+        whole, rows = self._whole.customer_ids, self._rows
+        return whole.slice(rows[0], 1) if len(rows) == 1 else whole.take(pa.array(rows, pa.int64()))
 
     def array(self, name: str) -> pa.Array:
         return self._whole.array(name).take(pa.array(self._rows, pa.int64()))
@@ -229,11 +249,34 @@ class _Handful(FeatureTable):
         return np.array([np.nan if v is None else v for v in self.cells(name)], dtype=np.float64)
 
     def cells(self, name: str) -> list[Any]:
-        values = self._whole._arrays.get(name)
-        if values is None:
-            column = self._whole.data.column(name) if name in self.names else self._whole.array(name)
-            values = column if column.num_chunks > 1 else self._whole.array(name)
-        return [values[row].as_py() for row in self._rows]
+        found: list[Any] | None = self._kept.get(name)
+        if found is None:
+            read = self._whole._readers.get(name) or self._whole.reader(name)
+            found = self._kept[name] = [read(row) for row in self._rows]
+        return found
+
+
+def _reader(values: pa.Array | pa.ChunkedArray) -> Callable[[int], Any]:
+    """Return what gives the value of a row, None for null; numbers and flags straight from memory."""
+    if isinstance(values, pa.ChunkedArray) or values.type not in {pa.float64(), pa.bool_()} or not len(values):
+        return lambda row: values[row].as_py()
+    bits, data = values.buffers()
+    known = memoryview(bits).cast("B") if values.null_count else None
+    start = values.offset
+
+    def flag(row: int) -> bool | None:
+        at = start + row
+        return None if known and not known[at >> 3] >> (at & 7) & 1 else bool(memory[at >> 3] >> (at & 7) & 1)
+
+    def number(row: int) -> float | None:
+        at = start + row
+        return None if known and not known[at >> 3] >> (at & 7) & 1 else memory[at]
+
+    if values.type == pa.bool_():
+        memory: memoryview[Any] = memoryview(data).cast("B")
+        return flag
+    memory = memoryview(data)[: 8 * (start + len(values))].cast("B").cast("d")
+    return number
 
 
 class _Columns:
