@@ -100,7 +100,7 @@ def allocate(offers: pa.Table, limits: Limits, *, value: str = "expected_value",
     feasible = minimums.some_plan(problem)
     priced = _priced(problem, seed)
     locked = minimums.set_aside(problem, priced.gain, feasible)
-    taken = greedy.mended(problem, priced.prices, locked)
+    taken = greedy.mended(problem, priced.prices, pricing.rounded(problem, priced, locked), locked)
     taken, names = _assigned(found, problem, priced.prices, taken, locked)
     made = np.zeros(len(found), dtype=np.bool_)
     made[problem.offer[taken]] = True

@@ -14,14 +14,15 @@ from nextoffer import compiled
 from nextoffer.allocate import kernels
 from nextoffer.allocate.offers import Mask
 from nextoffer.allocate.problem import Problem
-from nextoffer.allocate.responding import best, gains
+from nextoffer.allocate.responding import gains
 from nextoffer.tables.flow import Floats, Indices
 
 _ROUNDS = 4
+_LOOKED_AT = 100_000  # options to try at a time; what is left to fill in is a few of each limit
 _ROOM = 0.5  # of a usual offer's use: less is not worth looking at as idle
 
 
-def mended(problem: Problem, prices: Floats, locked: Mask) -> Mask:
+def mended(problem: Problem, prices: Floats, first: Mask, locked: Mask) -> Mask:
     """Return bool (n,): a plan within every limit.
 
     The customers' best answer at the prices goes over some limits and leaves others idle by a few offers each. What is
@@ -32,19 +33,20 @@ def mended(problem: Problem, prices: Floats, locked: Mask) -> Mask:
     ----------
     prices
         float64 (M,), ≥ 0.
+    first
+        (n,): the customers' answer to begin with.
     locked
         (n,): options in the plan whatever else; together they are within every limit and meet the minimums.
     """
-    gain = gains(problem, prices)
-    taken = _dropped(problem, gain, locked, best(problem, np.where(locked, np.inf, gain)))
-    found = filled(problem, prices, taken)
+    found = taken = filled(problem, prices, _dropped(problem, prices, locked, first))
     for _ in range(_ROUNDS):
         idle = _idle(problem, prices, taken)
         open_prices = np.where(idle, 0.0, prices)
         gain = gains(problem, open_prices)
         capacity = np.where((open_prices > 0) & ~problem.minimum, np.inf, problem.capacity)
-        taken = _filled(problem, _Try(gain, gain, capacity), taken)
-        taken = _dropped(problem, gain, locked, taken)
+        only = problem.use @ idle.astype(np.float64) > 0
+        taken = _filled(problem, _Try(gain, gain, capacity, only), taken)
+        taken = _dropped(problem, prices, locked, taken)
         better = filled(problem, prices, taken)
         if problem.value[better].sum() <= problem.value[found].sum():
             break
@@ -68,11 +70,15 @@ def _idle(problem: Problem, prices: Floats, taken: Mask) -> Mask:
 
 @dataclass(frozen=True)
 class _Try:
-    """How to fill: greatest gain (n,) first, if worth (n,) is more than what it displaces, within capacity (M,)."""
+    """How to fill: greatest gain (n,) first, if worth (n,) is more than what it displaces, within capacity (M,).
+
+    Where `only` (n,) is given, no other options are looked at.
+    """
 
     gain: Floats
     worth: Floats
     capacity: Floats
+    only: Mask | None = None
 
 
 def _filled(problem: Problem, how: _Try, taken: Mask) -> Mask:
@@ -88,7 +94,10 @@ def _filled(problem: Problem, how: _Try, taken: Mask) -> Mask:
 
 
 def ranked(problem: Problem, gain: Floats, at: Indices) -> Indices:
-    """Return the options `at`, greatest gain first."""
+    """Return the options `at`, greatest gain first; of very many, only those that gain most."""
+    if len(at) > _LOOKED_AT:
+        worst = np.partition(gain[at], len(at) - _LOOKED_AT)[len(at) - _LOOKED_AT]
+        at = at[gain[at] >= worst]
     return at[np.lexsort((problem.tie[at], -gain[at]))]
 
 
@@ -101,8 +110,11 @@ def reserved(problem: Problem, order: Indices) -> Mask:
     return taken
 
 
-def _dropped(problem: Problem, gain: Floats, locked: Mask, taken: Mask) -> Mask:
-    """Return `taken` without what is least worth per unit of what is exceeded."""
+def _dropped(problem: Problem, prices: Floats, locked: Mask, taken: Mask) -> Mask:
+    """Return `taken` without what is least worth, beyond the price of what is exceeded, per unit of that.
+
+    What else an offer uses counts for nothing here: it may well stay idle once the offer is dropped.
+    """
     used = problem.used(taken)
     over = (used > problem.capacity) & ~problem.minimum
     taken = taken.copy()
@@ -110,6 +122,7 @@ def _dropped(problem: Problem, gain: Floats, locked: Mask, taken: Mask) -> Mask:
         weight = np.divide(over, problem.capacity, out=np.zeros(len(over)), where=over & (problem.capacity > 0))
         burden = problem.use @ weight
         at = np.flatnonzero(taken & ~locked & (burden > 0))
+        gain = gains(problem, np.where(over, prices, 0.0))
         order = at[np.lexsort((problem.tie[at], gain[at] / burden[at]))]
         _run(kernels.drop, (order, *_use(problem), problem.capacity), (used, taken))
     return taken
@@ -122,7 +135,8 @@ def _fitting(problem: Problem, how: _Try, used: Floats, taken: Mask) -> Indices:
     count = np.add.reduceat(taken, problem.start[:-1], dtype=np.int64)
     least = np.minimum.reduceat(np.where(taken, how.worth, np.inf), problem.start[:-1])
     beats = np.where(count < problem.most, 0.0, least)[problem.owner]
-    at = np.flatnonzero(~taken & (how.worth > beats))
+    wanted = ~taken & (how.worth > beats)
+    at = np.flatnonzero(wanted if how.only is None else wanted & how.only)
     use = problem.use[at]
     full = use.data > np.where(problem.minimum, np.inf, how.capacity - used)[use.indices]
     blocked = np.zeros(len(at), dtype=np.bool_)

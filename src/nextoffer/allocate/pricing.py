@@ -24,7 +24,8 @@ _FINE = (0.1, 0.03, 0.01, 0.003, 0.001)
 _STEPS = 20  # Newton steps at one blur; a handful is usual
 _FEW = 100  # options of a limit in the sample; where limits usually have fewer, all customers start with more blur
 _REACH = 4.0  # how many blurs a price may move an offer by in one step
-_ENOUGH = 1e-5  # what a step is to gain, as a share of the bound
+_FARTHEST = 4 * _REACH  # the same, where prices move together
+_ENOUGH = 1e-6  # what a step is to gain, as a share of the bound
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,25 @@ def priced(problem: Problem, sample: Mask) -> Priced:
         prices = _least(problem, prices, blur * unit)
         found = min(found, judged(problem, prices), key=lambda p: p.bound)
     return found
+
+
+def rounded(problem: Problem, found: Priced, locked: Mask) -> Mask:
+    """Return bool (n,): the customers' best answer, with the options `locked`, spread over limits of equal price.
+
+    RMs with different skills often cost the same, and then every offer of a kind would go to the same ones. So where the
+    blurred answer is in doubt between the options of an offer, a keyed draw in its proportions decides.
+    """
+    gain = found.gain
+    if problem.alternatives:
+        blur = _FINE[-1] * _unit(problem)
+        x = blurred(problem, gain, blur).x
+        before = np.cumsum(x) - x
+        first = problem.within[:-1][problem.by_offer[1]]
+        share = np.add.reduceat(x, problem.within[:-1])[problem.by_offer[1]]
+        draw = problem.tie * share  # options of an offer have the same tie
+        chosen = (before - before[first] <= draw) & (draw < before - before[first] + x)
+        gain = np.where((x > 0) & ~chosen, gain - 2 * blur, gain)
+    return best(problem, np.where(locked, np.inf, gain))
 
 
 def _unit(problem: Problem) -> float:
@@ -148,15 +168,25 @@ def _newton(problem: Problem, here: _Point, free: Mask, blur: float) -> Floats:
     gather = sparse.csr_array((weight, place), shape=(groups, len(doubt)))
     sums = gather @ rows
     bent = rows.T @ rows - sums.T @ sums
-    # The curvature holds while few more customers come into doubt, so no price may move its offers by much more than
-    # the blur. Damping, not cutting, keeps the direction one of descent (Levenberg 1944), and serves where none doubts.
-    slope, amount = here.slope[free], problem.usual[free]
-    damping = np.maximum(np.abs(slope) * amount / _REACH - bent.diagonal(), 0.0) + 1e-9 * amount**2
-    curvature = bent + sparse.diags_array(damping)
-    scale = 1 / np.sqrt(curvature.diagonal())
-    scaled = sparse.diags_array(scale) @ curvature @ sparse.diags_array(scale)
-    solved, _ = cg(scaled, scale * slope, rtol=1e-6, maxiter=500)
-    return np.asarray(scale * solved * blur)
+    return _damped(bent, here.slope[free], problem.usual[free]) * blur
+
+
+def _damped(bent: sparse.csr_array, slope: Floats, amount: Floats) -> Floats:
+    """Return (bent + damping)⁻¹ slope, in blurs.
+
+    The curvature holds while few more customers come into doubt, so no price may move its offers by much more than the
+    blur. Damping, not cutting, keeps the direction one of descent (Levenberg 1944), and serves where nobody is in doubt.
+    """
+    own = bent.diagonal()
+    least = np.maximum(np.abs(slope) * amount / _REACH - own, 1e-9 * amount**2)
+    for more in (0.0, 1e-4, 1e-2, 1.0, 100.0):
+        curvature = bent + sparse.diags_array(least + more * (own + least))
+        scale = 1 / np.sqrt(curvature.diagonal())
+        scaled = sparse.diags_array(scale) @ curvature @ sparse.diags_array(scale)
+        solved = scale * cg(scaled, scale * slope, rtol=1e-6, maxiter=200)[0]
+        if np.abs(solved * amount).max() <= _FARTHEST:
+            break
+    return np.asarray(solved, dtype=np.float64)
 
 
 def _held(problem: Problem, x: Floats, doubt: Indices) -> tuple[Indices, int]:

@@ -196,7 +196,9 @@ def _own(offers: Offers, rm: Advisers, needs: Mask) -> tuple[list[_Column], dict
         mine = at[ends[k] : ends[k + 1]]
         if len(mine):
             person = listed.get(str(names[k]), Adviser(rm_id=str(names[k]), hours=rm.hours or 0.0))
-            unskilled[mine[~_able(offers, person, mine)]] = True
+            able = _able(offers, person, mine)
+            unskilled[mine[~able]] = True
+            mine = mine[able]
             columns.append(_hours(f"rm {person.rm_id}", person.hours, mine, minutes[mine]))
     return columns, {NOBODY: needs & (codes < 0), SKILL: unskilled}
 
