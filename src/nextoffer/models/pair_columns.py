@@ -131,11 +131,8 @@ class Sums:
 
     def at(self, rows: Indices, cols: Indices) -> Floats:
         """See `PairColumn`."""
-        out = np.zeros(len(rows))
-        amounts = self.amounts.of(rows)
-        for k, weight in enumerate(self.weights):
-            out += amounts[:, k] * weight[cols]
-        return out
+        products = self.amounts.of(rows).T * self.weights[:, cols]
+        return np.asarray(np.add.accumulate(np.concatenate([np.zeros((1, len(rows))), products]))[-1])
 
     def codes(self, coding: Coding, dtype: Any) -> Bins:
         """See `PairColumn`."""
