@@ -170,7 +170,7 @@ def test_a_bank_gets_nearly_all_there_is(anyone: bool, per_customer: int) -> Non
     assert broken(plan, limits) == []
     relaxed = Whole(offers, limits).relaxed()
     assert plan.bound <= relaxed * 1.0005
-    assert plan.share >= 0.99
+    assert plan.share >= 0.985
     with kernels():
         fast = allocate(offers, limits)
     assert plan.offers.equals(fast.offers)

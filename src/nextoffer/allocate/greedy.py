@@ -12,6 +12,7 @@ import numpy as np
 
 from nextoffer import compiled
 from nextoffer.allocate import kernels
+from nextoffer.allocate.exchange import exchanged
 from nextoffer.allocate.offers import Mask
 from nextoffer.allocate.problem import Problem
 from nextoffer.allocate.responding import gains
@@ -46,6 +47,7 @@ def mended(problem: Problem, prices: Floats, first: Mask, locked: Mask) -> Mask:
         capacity = np.where((open_prices > 0) & ~problem.minimum, np.inf, problem.capacity)
         only = problem.use @ idle.astype(np.float64) > 0
         taken = _filled(problem, _Try(gain, gain, capacity, only), taken)
+        taken = exchanged(problem, prices, locked, taken)
         taken = _dropped(problem, prices, locked, taken)
         better = filled(problem, prices, taken)
         if problem.value[better].sum() <= problem.value[found].sum():
@@ -90,6 +92,15 @@ def _filled(problem: Problem, how: _Try, taken: Mask) -> Mask:
         fixed = (order, how.worth, *at, *_use(problem), how.capacity)
         if not len(order) or not _run(kernels.fill, fixed, (used, taken)):
             break
+    return taken
+
+
+def by_value(problem: Problem, taken: Mask) -> Mask:
+    """Return the plan `taken` and what fits beside it, the most valuable offer first: what prices are compared with."""
+    taken, used = taken.copy(), problem.used(taken)
+    order = np.lexsort((problem.tie, -problem.value))
+    at = (problem.owner, problem.start, problem.offer, problem.most)
+    _run(kernels.fill, (order, problem.value, *at, *_use(problem), problem.capacity), (used, taken))
     return taken
 
 

@@ -22,8 +22,9 @@ def respond(gain: Any, start: Any, most: int, blur: float, out: Any) -> None:
         total = 0.0
         high = 0.0
         for i in range(a, b):
-            total += min(max(gain[i] / blur, 0.0), 1.0)
-            high = max(high, gain[i])
+            if gain[i] > 0.0:
+                total += min(gain[i] / blur, 1.0)
+                high = max(high, gain[i])
         level = 0.0
         if total > most and most == 1:  # Michelot (1986): drop what falls below the level until nothing does
             before = -1
@@ -51,7 +52,7 @@ def respond(gain: Any, start: Any, most: int, blur: float, out: Any) -> None:
                 else:
                     level = middle
         for i in range(a, b):
-            out[i] = min(max((gain[i] - level) / blur, 0.0), 1.0)
+            out[i] = min((gain[i] - level) / blur, 1.0) if gain[i] > level else 0.0
 
 
 @kernel(f"void({_F}, {_P}, {_P}, int64, boolean[::1])")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,7 @@ from nextoffer.tables.flow import Floats, Indices
 
 Mask = npt.NDArray[np.bool_]
 Codes = npt.NDArray[np.int64]
+Column = TypeVar("Column", Codes, Floats)
 
 _SHOWN = 5  # example rows in a message
 
@@ -75,6 +77,15 @@ class Offers:
         changes = np.flatnonzero(np.diff(self.customer)) + 1
         return np.concatenate([[0], changes, [len(self)]]) if len(self) else np.zeros(1, dtype=np.intp)
 
+    def placed(self, column: Column) -> Column:
+        """Return a column of the table in canonical order."""
+        return column if self.in_order else column[self.order]
+
+    @cached_property
+    def in_order(self) -> bool:
+        """Whether the table is in canonical order already."""
+        return bool((self.order[1:] > self.order[:-1]).all())
+
     def codes(self, name: str) -> tuple[Codes, list[str | None]]:
         """Return a column as codes (n,) into its different values as text; −1 for null.
 
@@ -86,7 +97,7 @@ class Offers:
         if name not in self._found:
             _need(self.table, [name])
             codes, values = _encoded(self.table[name])
-            self._found[name] = codes[self.order], [None if v is None else plain(v) for v in values.to_pylist()]
+            self._found[name] = self.placed(codes), [None if v is None else plain(v) for v in values.to_pylist()]
         return self._found[name]
 
     def matching(self, where: Where) -> Mask:
@@ -111,7 +122,7 @@ class Offers:
             whole = _numbers(self.table, use)
             if problems := _faulty(whole, use, least=0.0):
                 raise AllocationError(problems)
-            out = whole[self.order]
+            out = self.placed(whole).copy()
         else:
             out = np.full(len(self), use)
         for entry in reversed(exceptions):
@@ -128,6 +139,10 @@ class _Keys:
 
 
 def _keys(ids: pa.ChunkedArray) -> _Keys:
+    if pa.types.is_integer(ids.type):
+        whole = ids.to_numpy().astype(np.int64, copy=False)
+        if (whole[:1] >= 0).all() and (whole[1:] >= whole[:-1]).all():  # as a bank's tables often come: no need to sort
+            return _Keys(np.cumsum(np.diff(whole, prepend=whole[:1]) > 0), whole.view(np.uint64))
     codes, values = _encoded(ids)
     if not pa.types.is_integer(values.type):
         values = values.cast(pa.string())

@@ -84,13 +84,13 @@ def priced(problem: Problem, sample: Mask) -> Priced:
 def rounded(problem: Problem, found: Priced, locked: Mask) -> Mask:
     """Return bool (n,): the customers' best answer, with the options `locked`, spread over limits of equal price.
 
-    RMs with different skills often cost the same, and then every offer of a kind would go to the same ones. So where the
-    blurred answer is in doubt between the options of an offer, a keyed draw in its proportions decides.
+    RMs with different skills often cost the same, and then every offer of a kind would go to the same ones. So where
+    the blurred answer is in doubt between the options of an offer, a keyed draw in its proportions decides.
     """
     gain = found.gain
     if problem.alternatives:
         blur = _FINE[-1] * _unit(problem)
-        x = blurred(problem, gain, blur).x
+        x = blurred(problem, found.prices, blur).x
         before = np.cumsum(x) - x
         first = problem.within[:-1][problem.by_offer[1]]
         share = np.add.reduceat(x, problem.within[:-1])[problem.by_offer[1]]
@@ -117,10 +117,9 @@ class _Point:
 
 
 def _at(problem: Problem, prices: Floats, blur: float) -> _Point:
-    gain = gains(problem, prices)
-    answer = blurred(problem, gain, blur)
+    answer = blurred(problem, prices, blur)
     value = float(prices @ problem.capacity) + answer.worth
-    return _Point(prices, value, problem.capacity - problem.transposed @ answer.x, answer.x)
+    return _Point(prices, value, problem.capacity - answer.used, answer.x)
 
 
 def _least(problem: Problem, prices: Floats, blur: float) -> Floats:
@@ -175,7 +174,7 @@ def _damped(bent: sparse.csr_array, slope: Floats, amount: Floats) -> Floats:
     """Return (bent + damping)⁻¹ slope, in blurs.
 
     The curvature holds while few more customers come into doubt, so no price may move its offers by much more than the
-    blur. Damping, not cutting, keeps the direction one of descent (Levenberg 1944), and serves where nobody is in doubt.
+    blur. Damping, not cutting, keeps the direction one of descent (Levenberg 1944), and serves where none is in doubt.
     """
     own = bent.diagonal()
     least = np.maximum(np.abs(slope) * amount / _REACH - own, 1e-9 * amount**2)

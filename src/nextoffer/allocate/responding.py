@@ -7,6 +7,7 @@ the same to the last bit, as both add up in the order of the options.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,8 @@ from nextoffer.allocate import kernels
 from nextoffer.allocate.offers import Mask
 from nextoffer.allocate.problem import Problem
 from nextoffer.tables.flow import Floats, Indices
+
+_WORTH_A_THREAD = 200_000  # options
 
 
 def gains(problem: Problem, prices: Floats) -> Floats:
@@ -44,26 +47,44 @@ def bound(problem: Problem, prices: Floats, gain: Floats, taken: Mask) -> float:
 
 @dataclass(frozen=True)
 class Blurred:
-    """The customers' answer x (n,), between 0 and 1, and what it is worth to them less what the blur costs."""
+    """The customers' answer x (n,), from 0 to 1; what it is worth less what the blur costs; and what it uses (M,)."""
 
     x: Floats
     worth: float
+    used: Floats
 
 
-def blurred(problem: Problem, gain: Floats, blur: float) -> Blurred:
+def blurred(problem: Problem, prices: Floats, blur: float) -> Blurred:
     """Return the x that maximises gain·x − blur/2 |x|² for each customer; 0 ≤ x ≤ 1, Σx ≤ most.
+
+    The customers are two halves, worked on side by side where kernels are ready, and added up in the same order always.
+    """
+    halves = problem.halves
+    if compiled.ready() and len(problem) >= _WORTH_A_THREAD:
+        with ThreadPoolExecutor(len(halves)) as pool:
+            found = list(pool.map(lambda half: _blurred(half, prices, blur), halves))
+    else:
+        found = [_blurred(half, prices, blur) for half in halves]
+    x = np.concatenate([f.x for f in found])
+    return Blurred(x, sum(f.worth for f in found), np.sum([f.used for f in found], axis=0))
+
+
+def _blurred(problem: Problem, prices: Floats, blur: float) -> Blurred:
+    """Return the answer of some customers.
 
     Where a customer may have several offers, and an offer one of several options, the same is done twice: options make
     up what an offer gains, and offers compete with that gain.
     """
+    gain = gains(problem, prices)
     if not (problem.alternatives and problem.most > 1):
         x = _answer(gain, problem.start, problem.most, blur)
-        return Blurred(x, float(gain @ x - 0.5 * blur * (x @ x)))
+        return Blurred(x, float(gain @ x - 0.5 * blur * (x @ x)), problem.use.T @ x)
     within, (start, place) = problem.within, problem.by_offer
     inner = _answer(gain, within, 1, blur)
     offered = np.add.reduceat(gain * inner - 0.5 * blur * inner * inner, within[:-1])
     outer = _answer(offered, start, problem.most, blur)
-    return Blurred(outer[place] * inner, float(offered @ outer - 0.5 * blur * (outer @ outer)))
+    x = outer[place] * inner
+    return Blurred(x, float(offered @ outer - 0.5 * blur * (outer @ outer)), problem.use.T @ x)
 
 
 def _answer(gain: Floats, start: Indices, most: int, blur: float) -> Floats:

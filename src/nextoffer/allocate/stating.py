@@ -109,9 +109,13 @@ def _problem(
     kept = barred < 0
     choices = _sparse([c.at for c in pool.columns], [c.amount for c in pool.columns], len(offers))
     pooled = np.diff(choices.indptr)
-    offer = np.repeat(np.arange(len(offers)), np.maximum(pooled, 1) * kept)
-    plain = _sparse([c.at for c in columns], [c.amount for c in columns], len(offers))[offer]
-    use = sparse.hstack([plain, _one_each(choices, offer)], format="csr")
+    use = _sparse([c.at for c in columns], [c.amount for c in columns], len(offers))
+    if pool.columns:
+        offer = np.repeat(np.arange(len(offers)), np.maximum(pooled, 1) * kept)
+        use = sparse.hstack([use[offer], _one_each(choices, offer)], format="csr")
+    else:
+        offer = np.flatnonzero(kept)
+        use = use if kept.all() else use[offer]
     owner = offers.customer[offer]
     start = np.append(np.flatnonzero(np.diff(owner, prepend=-1)), len(owner))
     every = (*columns, *pool.columns)
