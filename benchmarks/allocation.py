@@ -6,8 +6,8 @@ Each customer has five of twelve products on offer, by mail, call or RM; what li
 (one for 2,000 customers), call slots on five days, mails, a budget, most offers of one product, least numbers of one
 product and of one segment. All are set against the same Lagrangian bound, so "share" says how much of what is possible
 at all was reached. Greedy goes through all offers by value and takes what fits (after the same minimums). The MILP is
-HiGHS with a limit of time, on sizes up to ``--milp``. Each runs as a process of its own, so that peak memory is its own;
-the table of offers is part of it. Compiling, or loading what was compiled, is told apart ("ready").
+HiGHS with a limit of time, on sizes up to ``--milp``. Each runs as a process of its own, so that peak memory is its
+own; the table of offers is part of it. Compiling, or loading what was compiled, is told apart ("ready").
 """
 
 from __future__ import annotations

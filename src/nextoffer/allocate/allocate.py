@@ -30,8 +30,6 @@ LIMITS = pa.schema(
 """One row per limit. ``kind``: ``at most`` or ``at least``. ``price``: the value that one unit more (of a minimum: one
 offer less) would add, to first order."""
 
-_SAMPLE = 40_000  # customers to find the region of the prices on
-
 
 @dataclass(frozen=True)
 class Allocation:
@@ -118,7 +116,7 @@ def _priced(problem: Problem, seed: int) -> pricing.Priced:
     if len(problem) <= exact.SMALL:
         return pricing.judged(problem, exact.prices(problem) if len(problem) else np.zeros(len(problem.capacity)))
     drawn = keyed.uniform(seed, "allocate sample", problem.tie[problem.start[:-1]].view(np.int64))
-    return pricing.priced(problem, drawn < _SAMPLE / problem.customers)
+    return pricing.priced(problem, drawn)
 
 
 def _assigned(offers: Offers, problem: Problem, prices: Floats, taken: Mask, locked: Mask) -> tuple[Mask, staff.Names]:

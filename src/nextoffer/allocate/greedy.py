@@ -141,18 +141,18 @@ def _dropped(problem: Problem, prices: Floats, locked: Mask, taken: Mask) -> Mas
 
 def _fitting(problem: Problem, how: _Try, used: Floats, taken: Mask) -> Indices:
     """Return the options worth trying: not taken, worth more than what they would displace, with room everywhere."""
-    if not len(problem):
-        return np.zeros(0, dtype=np.intp)
-    count = np.add.reduceat(taken, problem.start[:-1], dtype=np.int64)
-    least = np.minimum.reduceat(np.where(taken, how.worth, np.inf), problem.start[:-1])
-    beats = np.where(count < problem.most, 0.0, least)[problem.owner]
-    wanted = ~taken & (how.worth > beats)
-    at = np.flatnonzero(wanted if how.only is None else wanted & how.only)
-    use = problem.use[at]
-    full = use.data > np.where(problem.minimum, np.inf, how.capacity - used)[use.indices]
-    blocked = np.zeros(len(at), dtype=np.bool_)
-    blocked[np.repeat(np.arange(len(at)), np.diff(use.indptr))[full]] = True
-    return at[~blocked]
+    out = np.zeros(len(problem), dtype=np.bool_)
+    left = how.capacity - used
+    if compiled.ready():
+        kernels.fitting(how.worth, problem.start, problem.most, *_use(problem), left, taken, out)
+    elif len(problem):
+        count = np.add.reduceat(taken, problem.start[:-1], dtype=np.int64)
+        least = np.minimum.reduceat(np.where(taken, how.worth, np.inf), problem.start[:-1])
+        beats = np.where(count < problem.most, 0.0, least)[problem.owner]
+        full = (problem.use.data > 0) & (problem.use.data > left[problem.use.indices])
+        out[:] = ~taken & (how.worth > beats)
+        out[np.repeat(np.arange(len(problem)), np.diff(problem.use.indptr))[full]] = False
+    return np.flatnonzero(out if how.only is None else out & how.only)
 
 
 def _use(problem: Problem) -> tuple[Any, Any, Floats]:

@@ -164,3 +164,27 @@ def fill(
                 for e in range(indptr[least], indptr[least + 1]):
                     used[indices[e]] += data[e]
     return added
+
+
+@kernel(f"void({_F}, {_P}, int64, {_S}, {_S}, {_F}, {_F}, Array(boolean, 1, 'C', True), boolean[::1])")
+def fitting(
+    worth: Any, start: Any, most: int, indptr: Any, indices: Any, data: Any, left: Any, taken: Any, out: Any
+) -> None:
+    """Set in `out` (n,) the options not taken that fit into `left` (M,) and are worth more than what they displace."""
+    for c in range(start.size - 1):
+        count = 0
+        least = 0.0
+        for i in range(start[c], start[c + 1]):
+            if taken[i]:
+                if count == 0 or worth[i] < least:
+                    least = worth[i]
+                count += 1
+        if count < most:
+            least = 0.0
+        for i in range(start[c], start[c + 1]):
+            fits = not taken[i] and worth[i] > least
+            if fits:
+                for e in range(indptr[i], indptr[i + 1]):
+                    if data[e] > 0.0 and data[e] > left[indices[e]]:
+                        fits = False
+            out[i] = fits

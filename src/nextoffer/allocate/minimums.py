@@ -47,10 +47,13 @@ def set_aside(problem: Problem, gain: Floats, otherwise: Mask) -> Mask:
 
 def _by_regret(problem: Problem, gain: Floats) -> Indices:
     """Return the options that count towards a minimum, those first that cost their customer least."""
+    if not len(gain):
+        return np.zeros(0, dtype=np.intp)
     at = np.flatnonzero(problem.use @ problem.minimum.astype(np.float64) < 0)
-    best = np.maximum(np.maximum.reduceat(gain, problem.start[:-1]), 0.0) if len(gain) else gain
+    best = np.maximum(np.maximum.reduceat(gain, problem.start[:-1]), 0.0)
     regret = gain[at] - best[problem.owner[at]]
-    return at[np.lexsort((problem.tie[at], -gain[at], -regret))]
+    order = np.lexsort((problem.tie[at], -gain[at], -regret))
+    return at[order]
 
 
 def _missed(problem: Problem, taken: Mask) -> Floats:

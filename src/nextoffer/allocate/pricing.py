@@ -19,13 +19,14 @@ from nextoffer.allocate.problem import Problem
 from nextoffer.allocate.responding import best, blurred, bound, gains
 from nextoffer.tables.flow import Floats, Indices
 
-_COARSE = (1.0, 0.3)  # in usual values
-_FINE = (0.1, 0.03, 0.01, 0.003, 0.001)
+_SAMPLES = (40_000, 200_000)  # customers; the first finds the region, the second the prices that few share
+_COARSE: tuple[float, ...] = (1.0, 0.3)  # blurs, in usual values: for the first sample
+_MIDDLE = (0.3, 0.1, 0.03)  # for the second
+_FINE = (0.1, 0.01, 0.001)  # for all
 _STEPS = 20  # Newton steps at one blur; a handful is usual
-_FEW = 100  # options of a limit in the sample; where limits usually have fewer, all customers start with more blur
 _REACH = 4.0  # how many blurs a price may move an offer by in one step
 _FARTHEST = 4 * _REACH  # the same, where prices move together
-_ENOUGH = 1e-6  # what a step is to gain, as a share of the bound
+_ENOUGH = 1e-5  # what a step is to gain, as a share of the bound
 
 
 @dataclass(frozen=True)
@@ -55,25 +56,26 @@ def judged(problem: Problem, prices: Floats) -> Priced:
     return Priced(prices, bound(problem, prices, gain, answer), gain, answer)
 
 
-def priced(problem: Problem, sample: Mask) -> Priced:
+def priced(problem: Problem, draw: Floats) -> Priced:
     """Return the best prices found.
 
     Parameters
     ----------
     problem
         M limits.
-    sample
-        Bool (customers,): on whom to find the region first; all True means that there is no need to.
+    draw
+        float64 (customers,) in [0, 1), keyed: who is in the samples on which the region is found first.
     """
     unit = _unit(problem)
     prices = np.zeros(len(problem.capacity))
-    blurs: tuple[float, ...] = (*_COARSE, *_FINE)
-    if not sample.all():
-        part = problem.part(sample)
-        for blur in _COARSE:
+    samples = [s for s in _SAMPLES if s < problem.customers / 2]
+    blurs = _COARSE
+    for size, after in zip(samples, (_MIDDLE, ()), strict=False):
+        part = problem.part(draw < size / problem.customers)
+        for blur in blurs:
             prices = _least(part, prices, blur * unit)
-        sparse_limits = np.median(np.diff(part.transposed.indptr)) < _FEW
-        blurs = (*_COARSE[-1:], *_FINE) if sparse_limits else _FINE
+        blurs = after
+    blurs = {0: (*_COARSE, *_MIDDLE, *_FINE), 1: (*_MIDDLE, *_FINE)}.get(len(samples), _FINE)
     found = judged(problem, prices)
     for blur in blurs:
         prices = _least(problem, prices, blur * unit)

@@ -126,10 +126,10 @@ def _problem(
 
 def _sparse(at: Sequence[Indices], amount: Sequence[Floats], rows: int) -> sparse.csr_array:
     """Return columns as a sparse matrix (rows, columns); amounts of 0 stay, as what may be chosen for nothing."""
-    column = np.repeat(np.arange(len(at), dtype=np.int32), [len(a) for a in at])
+    ends = np.cumsum([0, *(len(a) for a in at)], dtype=np.int32)
     row = np.concatenate([*at, np.zeros(0, dtype=np.int64)]).astype(np.int32)
     data = np.concatenate([*amount, np.zeros(0)])
-    return sparse.coo_array((data, (row, column)), shape=(rows, len(at))).tocsr()
+    return sparse.csc_array((data, row, ends), shape=(rows, len(at))).tocsr()
 
 
 def _one_each(choices: sparse.csr_array, offer: Indices) -> sparse.csr_array:
