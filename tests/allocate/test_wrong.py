@@ -63,6 +63,14 @@ def test_a_file_says_what_there_is(tmp_path: Path) -> None:
         limits.per_customer = 3  # type: ignore[misc]
 
 
+def test_the_example_in_the_documentation_is_a_limits_file() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "allocation.md").read_text(encoding="utf-8")
+    limits = Limits.parse(page.split("```toml\n")[1].split("```")[0])
+    assert [r.name for r in limits.resource] == ["budget", "mails", "call minutes"]
+    assert limits.rm is not None
+    assert limits.rm.person[0].skills == ("mortgage", "loan")
+
+
 def test_every_mistake_in_a_file_is_named() -> None:
     text = (
         "per_custmer = 2\n[[resource]]\nname = 'x'\ncapcity = 3\n[rm]\nminutes = -1\n"

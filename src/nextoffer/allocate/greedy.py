@@ -19,6 +19,7 @@ from nextoffer.allocate.responding import gains
 from nextoffer.tables.flow import Floats, Indices
 
 _ROUNDS = 4
+_ENOUGH = 1e-5  # of its value a round is to add, else it is the last
 _LOOKED_AT = 100_000  # options to try at a time; what is left to fill in is a few of each limit
 _ROOM = 0.5  # of a usual offer's use: less is not worth looking at as idle
 
@@ -50,9 +51,11 @@ def mended(problem: Problem, prices: Floats, first: Mask, locked: Mask) -> Mask:
         taken = exchanged(problem, prices, locked, taken)
         taken = _dropped(problem, prices, locked, taken)
         better = filled(problem, prices, taken)
-        if problem.value[better].sum() <= problem.value[found].sum():
+        before, after = problem.value[found].sum(), problem.value[better].sum()
+        if after > before:
+            found = taken = better
+        if after <= before + _ENOUGH * abs(before):
             break
-        found = taken = better
     return found
 
 
@@ -131,10 +134,12 @@ def _dropped(problem: Problem, prices: Floats, locked: Mask, taken: Mask) -> Mas
     taken = taken.copy()
     if over.any():
         weight = np.divide(over, problem.capacity, out=np.zeros(len(over)), where=over & (problem.capacity > 0))
-        burden = problem.use @ weight
-        at = np.flatnonzero(taken & ~locked & (burden > 0))
-        gain = gains(problem, np.where(over, prices, 0.0))
-        order = at[np.lexsort((problem.tie[at], gain[at] / burden[at]))]
+        at = np.flatnonzero(taken & ~locked)
+        use = problem.use[at]
+        burden = use @ weight
+        at, use, burden = at[burden > 0], use[burden > 0], burden[burden > 0]
+        gain = problem.value[at] - use @ np.where(over, prices, 0.0)
+        order = at[np.lexsort((problem.tie[at], gain / burden))]
         _run(kernels.drop, (order, *_use(problem), problem.capacity), (used, taken))
     return taken
 

@@ -11,6 +11,9 @@ from nextoffer.allocate.offers import Mask
 from nextoffer.allocate.problem import Problem
 from nextoffer.tables.flow import Floats, Indices
 
+_TRIED = 8
+"""For each offer that minimums ask for, so many options are looked at: those whose customers lose least."""
+
 
 def some_plan(problem: Problem) -> Mask:
     """Return bool (n,): options that meet every minimum within every capacity.
@@ -52,8 +55,11 @@ def _by_regret(problem: Problem, gain: Floats) -> Indices:
     at = np.flatnonzero(problem.use @ problem.minimum.astype(np.float64) < 0)
     best = np.maximum(np.maximum.reduceat(gain, problem.start[:-1]), 0.0)
     regret = gain[at] - best[problem.owner[at]]
-    order = np.lexsort((problem.tie[at], -gain[at], -regret))
-    return at[order]
+    enough = _TRIED * int(-problem.capacity[problem.minimum].sum()) + 1_000
+    if len(at) > enough:
+        kept = regret >= np.partition(regret, len(at) - enough)[len(at) - enough]
+        at, regret = at[kept], regret[kept]
+    return at[np.lexsort((problem.tie[at], -gain[at], -regret))]
 
 
 def _missed(problem: Problem, taken: Mask) -> Floats:

@@ -76,11 +76,10 @@ def priced(problem: Problem, draw: Floats) -> Priced:
             prices = _least(part, prices, blur * unit)
         blurs = after
     blurs = {0: (*_COARSE, *_MIDDLE, *_FINE), 1: (*_MIDDLE, *_FINE)}.get(len(samples), _FINE)
-    found = judged(problem, prices)
-    for blur in blurs:
+    for blur in blurs[:-1]:
         prices = _least(problem, prices, blur * unit)
-        found = min(found, judged(problem, prices), key=lambda p: p.bound)
-    return found
+    found = judged(problem, prices)
+    return min(found, judged(problem, _least(problem, prices, blurs[-1] * unit)), key=lambda p: p.bound)
 
 
 def rounded(problem: Problem, found: Priced, locked: Mask) -> Mask:

@@ -129,23 +129,27 @@ class Problem:
     @cached_property
     def usual(self) -> Floats:
         """float64 (M,): the mean units that an option takes of a limit, of those that take any; 1 where none does."""
-        size = np.abs(self.transposed)
-        count = np.diff(size.indptr)
-        total = np.asarray(size.sum(axis=1), dtype=np.float64)
+        count = np.bincount(self.use.indices, minlength=len(self.capacity))
+        total = self._touched()
         out: Floats = np.divide(total, count, out=np.ones(len(count)), where=count > 0)
         return out
 
     def used(self, taken: Mask) -> Floats:
         """Return float64 (M,): the units that the options `taken` use."""
-        return np.asarray(self.transposed @ taken.astype(np.float64), dtype=np.float64)
+        return np.asarray(self.use.T @ taken.astype(np.float64), dtype=np.float64)
 
     def part(self, customers: Mask) -> Problem:
         """Return the problem of some customers, each capacity cut to their share of what all could use of it."""
         kept = customers[self.owner]
         use = self.use[np.flatnonzero(kept)]
-        whole, own = np.abs(self.transposed).sum(axis=1), np.abs(use).sum(axis=0)
+        whole, own = self._touched(), np.asarray(np.abs(use).sum(axis=0))
         share = np.divide(own, whole, out=np.zeros(len(whole)), where=whole > 0)
         counts = np.diff(self.start)[customers]
         start = np.concatenate([[0], np.cumsum(counts)])
         value, tie, offer = self.value[kept], self.tie[kept], self.offer[kept]
         return Problem(value, tie, start, offer, use, self.capacity * share, self.most, self.limits)
+
+    def _touched(self) -> Floats:
+        """Return float64 (M,): what all options together would use."""
+        size = np.abs(self.use.data)
+        return np.bincount(self.use.indices, size, minlength=len(self.capacity)).astype(np.float64, copy=False)

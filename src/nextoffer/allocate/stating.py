@@ -154,7 +154,7 @@ def _in_units(amount: Floats) -> tuple[Floats, float, float]:
 def _units(capacity: float, scale: float, step: float) -> float:
     """Return how much of a capacity can be used: whole steps, or all of it but for room to round sums."""
     if not step:
-        return capacity * (1 - 1e-12)
+        return capacity * (1 - 1e-9)
     return float(np.floor(capacity * scale * (1 + 1e-12) / step) * step)
 
 
