@@ -7,17 +7,20 @@ over customers, and chance is keyed by seed, customer and product.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from nextoffer.policy.batch import Batch, Pairs
 from nextoffer.policy.catalogue import Catalogue
 from nextoffer.policy.file import Policy
+from nextoffer.policy.handful import HANDFUL, RowWriter
 from nextoffer.policy.offering import Offering
 from nextoffer.policy.output import DecisionIds, Writer, plain
-from nextoffer.policy.ranking import ranked
+from nextoffer.policy.ranking import Ranking, ranked
 from nextoffer.policy.reasons import reasons_told
-from nextoffer.policy.told import Telling
+from nextoffer.policy.told import Telling, Told
 from nextoffer.tables.flow import FeatureTable, RuleFacts, Scores
 
 __all__ = ["Decided", "Decider", "DecisionIds", "decide"]
@@ -45,6 +48,38 @@ class Decided:
         return Decided(plain(self.decisions), plain(self.refusals))
 
 
+class _Handful(Decided):
+    """A few customers' offers and refusals, of which only the tables asked for are written."""
+
+    _batch: Batch
+    _ranking: Ranking
+    _given: Told
+    _by: Decider
+
+    def __init__(self, batch: Batch, ranking: Ranking, given: Told, by: Decider) -> None:
+        vars(self).update(_batch=batch, _ranking=ranking, _given=given, _by=by)
+
+    if not TYPE_CHECKING:  # to whoever reads them, fields like those of any other
+
+        @cached_property
+        def decisions(self) -> pa.Table:
+            return self._tables.decisions
+
+        @cached_property
+        def refusals(self) -> pa.Table:
+            return self._tables.refusals
+
+    @cached_property
+    def _tables(self) -> Decided:
+        return self._by.written(self._batch, self._ranking, self._given)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Decided, (self.decisions, self.refusals)
+
+    def plain(self) -> Decided:
+        return self._by.spelt(self._batch, self._ranking, self._given)
+
+
 class Decider:
     """Decides for batch after batch of customers: one or a million, by the same path.
 
@@ -65,6 +100,7 @@ class Decider:
         self._telling = Telling(catalogue)
         self.offering = Offering(products)
         self._writer = Writer(self.offering, ids, policy.policy_id)
+        self._rows = RowWriter(self.offering, ids, policy.policy_id)
 
     def batch(self, scores: Scores, facts: RuleFacts, features: FeatureTable) -> Batch:
         """Return n customers with the products.
@@ -85,10 +121,20 @@ class Decider:
 
     def of(self, batch: Batch) -> Decided:
         """Return what `decide` returns, for a batch that `batch` made."""
-        ranking = ranked(batch, self.policy, self.seed)
-        pairs = Pairs(batch, ranking.rows, ranking.cols)
-        reasons = reasons_told(pairs, self._telling.of(batch), self.policy.reasons)
+        ranking, given = ranked(batch, self.policy, self.seed), self._telling.of(batch)
+        if batch.shape[0] <= HANDFUL:
+            return _Handful(batch, ranking, given, self)
+        return self.written(batch, ranking, given)
+
+    def written(self, batch: Batch, ranking: Ranking, given: Told) -> Decided:
+        """Return the tables of a ranked batch and the reasons for its offers; repeating texts come as dictionaries."""
+        reasons = reasons_told(Pairs(batch, ranking.rows, ranking.cols), given, self.policy.reasons)
         return Decided(self._writer.decisions(batch, ranking, reasons), self._writer.refusals(batch, ranking))
+
+    def spelt(self, batch: Batch, ranking: Ranking, given: Told) -> Decided:
+        """Return the same for a handful of customers, with every text spelt out."""
+        rows = self._rows
+        return Decided(rows.decisions(batch, ranking, given, self.policy.reasons), rows.refusals(batch, ranking))
 
 
 def decide(  # noqa: PLR0913  the four tables a decision rests on, and the three things it is made with

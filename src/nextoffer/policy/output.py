@@ -25,12 +25,12 @@ from nextoffer.policy.stages import RULES, stage_of
 from nextoffer.tables.flow import Floats, Indices, decisions_schema, refusals_schema
 
 Places = npt.NDArray[np.int32]
+Bits = npt.NDArray[np.uint32]
 
 _STAGES = tuple(dict.fromkeys(stage_of(name) for name in RULES))
 _STAGE_OF = np.array([_STAGES.index(stage_of(name)) for name in RULES], dtype=np.int8)
 _DECISION = decisions_schema(pa.null(), pa.null()).names
 _FEW = 64  # offers: a customer's, or a handful's
-_HANDFUL = 8  # rows that are quicker to spell out one by one
 
 _NOWHERE = pa.array([None], type=pa.string()).dictionary_encode()
 _STAGE_TEXTS, _RULE_TEXTS = pa.array(_STAGES), pa.array(RULES)
@@ -55,6 +55,25 @@ class DecisionIds:
     seed: int
 
 
+class Run:
+    """The numbers that decision ids are made of, keyed by day, model, policy and seed: repeating a run repeats its ids.
+
+    A customer's offers of one run share the beginning of their ids.
+    """
+
+    def __init__(self, ids: DecisionIds, policy_id: str) -> None:
+        run = f"{ids.as_of.isoformat()} {ids.model_id} {policy_id} {ids.seed}"
+        self._key = int.from_bytes(sha256(run.encode()).digest()[:8])
+
+    def of_products(self, offering: Offering) -> Bits:
+        """Return 32 bits of each product, (P,)."""
+        return _bits32(self._key, "product", offering.keys)
+
+    def of_customers(self, batch: Batch) -> Bits:
+        """Return twice 32 bits of each customer, (n, 2)."""
+        return np.stack([_bits32(self._key, purpose, batch.customer_keys) for purpose in ("high", "low")], axis=1)
+
+
 class Writer:
     """Makes the tables of any number of batches over the same products, for one run.
 
@@ -75,9 +94,8 @@ class Writer:
         self._few: dict[int, dict[str, pa.Array]] = {}
         self._margin = offering.column("margin")
         self._cost = np.nan_to_num(offering.column("cost"), nan=0.0)
-        run = f"{ids.as_of.isoformat()} {ids.model_id} {policy_id} {ids.seed}"
-        self._key = int.from_bytes(sha256(run.encode()).digest()[:8])
-        self._product_bits = _bits32(self._key, "product", offering.keys)
+        self._run = Run(ids, policy_id)
+        self._product_bits = self._run.of_products(offering)
 
     def decisions(self, batch: Batch, ranking: Ranking, reasons: Reasons) -> pa.Table:
         """Return the offers: customers in the order they came, each with ranks 1..k."""
@@ -132,14 +150,9 @@ class Writer:
         return pa.array(value, mask=np.isnan(value))
 
     def _decision_ids(self, batch: Batch, rows: Indices, cols: Indices) -> pa.Array:
-        """Return 24 hexadecimal digits per offer: 16 for the customer, 8 for the product, each keyed by the run.
-
-        A run is a day, model, policy and seed, so that repeating it gives the same ids. A customer's offers of one run
-        share their beginning.
-        """
+        """Return 24 hexadecimal digits per offer: 16 for the customer, 8 for the product; see `Run`."""
         words = np.empty((len(rows), 3), dtype=">u4")
-        words[:, 0] = _bits32(self._key, "high", batch.customer_keys)[rows]
-        words[:, 1] = _bits32(self._key, "low", batch.customer_keys)[rows]
+        words[:, :2] = self._run.of_customers(batch)[rows]
         words[:, 2] = self._product_bits[cols]
         return _hexadecimal(words)
 
@@ -201,24 +214,22 @@ def encoded(
 def plain(table: pa.Table) -> pa.Table:
     """Return decisions or refusals with every text spelt out: the columns of their schemas."""
     ids = (_spelt(table.schema.field(name).type) for name in ("customer_id", "product_id"))
-    schema, kinds = _schema("rank" in table.column_names, *ids)
+    schema = schema_of("rank" in table.column_names, *ids)
     if any(column.num_chunks != 1 for column in table.columns):
         return table.cast(schema)
-    columns = [_plain(column.chunk(0), kind) for column, kind in zip(table.columns, kinds, strict=True)]
+    columns = [_plain(column.chunk(0), kind) for column, kind in zip(table.columns, schema.types, strict=True)]
     return pa.Table.from_arrays(columns, schema=schema)
 
 
 @lru_cache(maxsize=16)
-def _schema(decided: bool, customer_id: pa.DataType, product_id: pa.DataType) -> tuple[pa.Schema, list[pa.DataType]]:
-    schema = (decisions_schema if decided else refusals_schema)(customer_id, product_id)
-    return schema, schema.types
+def schema_of(decided: bool, customer_id: pa.DataType, product_id: pa.DataType) -> pa.Schema:
+    """Return the schema of decisions, or of refusals."""
+    return (decisions_schema if decided else refusals_schema)(customer_id, product_id)
 
 
 def _plain(values: pa.Array, kind: pa.DataType) -> pa.Array:
     if values.type == kind:
         return values
-    if len(values) <= _HANDFUL:
-        return pa.array(values.to_pylist(), type=kind)
     if pa.types.is_dictionary(values.type):
         values = values.dictionary_decode()
     elif pa.types.is_list(values.type) and pa.types.is_dictionary(values.type.value_type):
@@ -248,13 +259,11 @@ def _channel(batch: Batch, rows: Indices) -> pa.Array:
     column = batch.features.names.get("channel_pref")
     if column is None or column.kind != "category":
         return _NOWHERE.take(pa.array(np.zeros(len(rows), dtype=np.int8)))
-    if batch.shape[0] == 1:
-        return pa.array(batch.features.cells("channel_pref") * len(rows), type=_NOWHERE.type)
     found = batch.features.array("channel_pref")
     return (found if pa.types.is_dictionary(found.type) else found.dictionary_encode()).take(pa.array(rows))
 
 
-def _bits32(key: int, purpose: str, ids: keyed.Ids) -> npt.NDArray[np.uint32]:
+def _bits32(key: int, purpose: str, ids: keyed.Ids) -> Bits:
     return (keyed.uniform(key, purpose, ids) * 2.0**32).astype(np.uint32)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from nextoffer.errors import PolicyError, did_you_mean
 from nextoffer.policy.batch import Pairs
 from nextoffer.policy.bounds import Bound, bounds
-from nextoffer.policy.catalogue import EACH_NAMES, Catalogue, Reason
+from nextoffer.policy.catalogue import EACH_NAMES, PLACEHOLDER, Audience, Catalogue, Reason
 from nextoffer.policy.expression import Expression, parsed
 from nextoffer.policy.logic import Columns, Mask, Values
 from nextoffer.policy.stats import FeatureStat, FeatureStats, pair_label
@@ -95,6 +95,11 @@ class Speaker:
         if name in self.yardsticks:
             return self.yardsticks[name]
         return pairs.column(self._column(name), at)
+
+    def template(self, audience: Audience) -> tuple[str, list[str]]:
+        """Return the text for an audience, and the names in it that are filled in for each pair."""
+        text = (self.reason.text(audience) or "").replace("{label}", self.label)
+        return text, list(dict.fromkeys(PLACEHOLDER.findall(text)))
 
     def source(self, name: str) -> str | None:
         """Return the column that `name` stands for, or None for a yardstick."""

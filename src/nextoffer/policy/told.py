@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from nextoffer.policy.batch import Batch
-from nextoffer.policy.catalogue import PLACEHOLDER, Audience, Catalogue, Side
+from nextoffer.policy.catalogue import Audience, Catalogue, Side
 from nextoffer.policy.speakers import Speaker, Vocabulary, fitted
 
 Places = npt.NDArray[np.int64]
@@ -89,8 +89,12 @@ class Told:
     @cached_property
     def fixed(self) -> Texts:
         """The texts that are the same whoever is told."""
-        words = [(s.reason.text(self.audience) or "").replace("{label}", s.label) for s in self.speakers]
-        return Texts.of([None if PLACEHOLDER.search(text) else text for text in words])
+        return Texts.of([None if names else text for text, names in self.templates])
+
+    @cached_property
+    def templates(self) -> list[tuple[str, list[str]]]:
+        """Of each reason the text, and the names in it that are filled in."""
+        return [speaker.template(self.audience) for speaker in self.speakers]
 
     @cached_property
     def codes(self) -> pa.Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -42,10 +43,36 @@ def worded(given: Told, pairs: Pairs, pair: Indices, speaker: Chosen) -> tuple[p
     return pa.array(place.astype(np.int32)), pa.array(distinct, type=pa.string())
 
 
+def said(given: Told, pairs: Pairs, chosen: Sequence[Sequence[int]]) -> list[list[str]]:
+    """Return the texts of each pair's reasons, of which `chosen` are the places in `given`; for a handful of pairs."""
+    open_ = [(i, k) for i, each in enumerate(chosen) for k in each if given.templates[k][1]]
+    values = [
+        (i, k, name, _value(given.speakers[k], pairs, i, name)) for i, k in open_ for name in given.templates[k][1]
+    ]
+    numbers = [n for n, (*_, value) in enumerate(values) if isinstance(value, float)]
+    rounded = dict(zip(numbers, _rounded(np.array([values[n][3] for n in numbers])).tolist(), strict=True))
+    words: dict[tuple[int, int], dict[str, str]] = {}
+    for n, (i, k, name, value) in enumerate(values):
+        known = number(rounded[n]) if n in rounded else "not known" if value is None else str(value)
+        words.setdefault((i, k), {})[name] = known
+    return [
+        [_filled(given.templates[k][0], words[i, k]) if (i, k) in words else given.templates[k][0] for k in each]
+        for i, each in enumerate(chosen)
+    ]
+
+
+def _value(speaker: Speaker, pairs: Pairs, i: int, name: str) -> str | float | None:
+    """Return what a placeholder stands for in one pair."""
+    if name == "product_name":
+        return pairs.batch.product_names[int(pairs.cols[i])]
+    found = speaker.column(name, pairs, np.array([i]))
+    value = found.item()
+    return value if found.dtype == object else float(value)
+
+
 def _worded(speaker: Speaker, pairs: Pairs, at: Indices, audience: Audience) -> tuple[list[str], Indices]:
     """Return the distinct texts of one reason for the pairs `at`, and which of them each pair gets."""
-    template = (speaker.reason.text(audience) or "").replace("{label}", speaker.label)
-    names = list(dict.fromkeys(PLACEHOLDER.findall(template)))
+    template, names = speaker.template(audience)
     if not names:
         return [template], np.zeros(len(at), dtype=np.intp)
     distinct = np.zeros(len(at), dtype=np.intp)

@@ -159,7 +159,7 @@ class FeatureTable:
 
     def take(self, rows: Indices) -> FeatureTable:
         """Return the given rows, in the given order. A handful is looked up in this table when it is asked for."""
-        if len(rows) <= _HANDFUL:
+        if len(rows) <= HANDFUL:
             return _Handful(self, [int(r) for r in rows])
         return FeatureTable(self.data.take(pa.array(rows)), self.columns, self.as_of)
 
@@ -204,7 +204,7 @@ def _bits(values: pa.Array, buffer: int) -> npt.NDArray[np.bool_]:
     return np.unpackbits(packed, count=values.offset + len(values), bitorder="little")[values.offset :].view(np.bool_)
 
 
-_HANDFUL = 8
+HANDFUL = 8
 """So many rows of a table are looked up cell by cell: to take them of every column would cost a hundred times more."""
 
 
