@@ -302,7 +302,7 @@ class Desk:
     as_of: date
 
     def recommend(self, stored: Stored, customers: Ids) -> Decided:
-        """Return decisions and refusals of customers whose features were stored; one takes less than a millisecond.
+        """Return decisions and refusals of customers whose features were stored; one takes a few milliseconds at most.
 
         Raises
         ------
