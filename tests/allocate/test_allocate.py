@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -114,7 +115,10 @@ def test_every_offer_is_made_or_refused_once(offers: pa.Table, limits: Limits) -
     assert plan.refusals.schema == refusals_schema(pa.int64(), pa.string())
     assert set(plan.refusals["stage"].to_pylist()) <= {"capacity"}
     known = {"per_customer", "value", "rm.skill", "rm.nobody", "rm.hours", *plan.limits["limit"].to_pylist()}
-    assert all(rule in known or rule.startswith("rm ") for rule in plan.refusals["rule"].to_pylist())
+    assert all(rule in known or rule.startswith("rm (") for rule in plan.refusals["rule"].to_pylist())
+    full = {c for c, n in Counter(plan.offers["customer_id"].to_pylist()).items() if n == limits.per_customer}
+    told = plan.refusals.to_pylist()
+    assert {row["customer_id"] for row in told if row["rule"] == "per_customer"} <= full
 
 
 def _pairs(rows: pa.Table) -> list[tuple[object, object]]:

@@ -24,7 +24,25 @@ def rules_of(said: Stated, prices: Floats, taken: Mask, made: Mask) -> npt.NDArr
     beaten = _beaten(problem, taken)
     at = np.flatnonzero(~taken & ~beaten & (full >= 0) & ~made[problem.offer])
     out[problem.offer[at[::-1]]] = full[at[::-1]]
+    _with_room(problem, said, taken, out)
     return out
+
+
+def _with_room(problem: Problem, said: Stated, taken: Mask, out: npt.NDArray[np.int64]) -> None:
+    """Correct the rules of offers whose customer may have more and for which no limit is full.
+
+    They are worth nothing, and a minimum that might have asked for them is met; or no RM of a pool has enough time in
+    one piece.
+    """
+    count = np.bincount(problem.owner[taken], minlength=problem.customers)
+    at = np.flatnonzero((out[problem.offer] == len(said.rules) - 1) & (count < problem.most)[problem.owner])
+    out[problem.offer[at[problem.value[at] <= 0]]] = len(said.rules) - 2
+    at = at[problem.value[at] > 0]
+    pooled = np.array([bool(limit.advisers) for limit in problem.limits], dtype=np.bool_)
+    use = problem.use[at]
+    entry = np.flatnonzero(pooled[use.indices])
+    row = np.repeat(np.arange(len(at)), np.diff(use.indptr))[entry]
+    out[problem.offer[at[row[::-1]]]] = use.indices[entry[::-1]]
 
 
 def _beaten(problem: Problem, taken: Mask) -> Mask:

@@ -236,9 +236,13 @@ def _pooled(offers: Offers, rm: Advisers, needs: Mask) -> tuple[_Pool, dict[str,
         fits |= held
         advisers = tuple((str(p.rm_id), p.hours, units) for p, units in zip(team, time, strict=True))
         hours = sum(p.hours for p in team)
-        limit = Limit(f"rm {', '.join(str(p.rm_id) for p in team)}", "hour", hours, False, 60 * scale, advisers)
+        limit = Limit(_team_name(team[0]), "hour", hours, False, 60 * scale, advisers)
         columns.append(_Column(limit, sum(time), at[held], minutes[held]))
     unable, full = np.zeros(len(offers), dtype=np.bool_), np.zeros(len(offers), dtype=np.bool_)
     unable[at[~skilled]] = True
     full[at[skilled & ~fits]] = True
     return _Pool(tuple(columns)), {SKILL: unable, "rm.hours": full}
+
+
+def _team_name(anyone: Adviser) -> str:
+    return f"rm ({', '.join(sorted(anyone.skills)) if anyone.skills is not None else 'all skills'})"
