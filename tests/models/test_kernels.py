@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nextoffer import compiled
-from nextoffer.models.coding import Coding, category_coding, code_columns, flag_coding, number_coding
+from nextoffer.models.coding import Coder, Coding, category_coding, code_columns, flag_coding, number_coding
 from nextoffer.models.pair_columns import Amounts, Lookup, Own, PairColumn, Ratio, Sums
 from nextoffer.models.scorecard import Cross, Scorecard, ScorecardScores
 from nextoffer.tables.flow import FeatureTable
@@ -49,6 +49,18 @@ def test_numbers_fall_into_the_same_bins(seen: list[float], cuts: int, first: in
     found = code_columns([coding], features, dtype=np.uint8)[0]
     assert found.tolist() == [coding.code(v) for v in column.to_pylist()]
     assert np.array_equal(found, coding.codes(features.numbers("x")))
+
+
+@given(st.lists(values, min_size=1, max_size=8), counts)
+def test_a_handful_falls_into_the_same_bins(seen: list[float], cuts: int) -> None:
+    number = Coding("x", "number", cuts=tuple(0.5 + i for i in range(cuts)))
+    text = Coding("t", "category", categories=("a", "b"))
+    columns = [worlds.number("x"), worlds.category("t")]
+    cells = [pa.array([None, *seen[1:]], pa.float64()), pa.array(["b", None, "c", "a", *"bbbb"][: len(seen)])]
+    coder, features = Coder((number, text)), worlds.feature_table(columns, cells)
+    found = coder.codes(features, np.uint8)
+    assert np.array_equal(found, plainly(lambda: coder.codes(features, np.uint8)))
+    assert found[0].tolist() == [number.code(v) for v in cells[0].to_pylist()]
 
 
 @given(st.lists(st.none() | st.booleans(), min_size=20, max_size=60), st.integers(0, 9))

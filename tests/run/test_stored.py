@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -41,6 +42,15 @@ def test_stored_customers_are_decided_as_the_banks_are(
     assert (len(stored), stored.as_of) == (CUSTOMERS, AS_OF)
     for some in (ids[:1], ids[60:63], ids[::-7]):
         assert equal(answer(engine, bank, stored.known(some)), engine.recommend(bank, some))
+
+
+def test_a_handful_is_spelt_out_as_any_number_of_customers_are(
+    engine: Engine, bank: Bank, stored: Stored, ids: list[object]
+) -> None:
+    for some in (ids[:1], ids[5:10]):
+        handful = engine.desk(bank.table("products")).decide(stored.known(some))
+        assert equal(handful.plain(), Decided(handful.decisions, handful.refusals).plain())
+        assert equal(pickle.loads(pickle.dumps(handful)).plain(), handful.plain())
 
 
 def test_the_order_asked_for_is_the_order_given(stored: Stored, ids: list[object]) -> None:

@@ -74,6 +74,22 @@ def bin_numbers(values: Floats, valid: Bits, first: int, cuts: Floats, out: Any)
         out[i] = (place + 1) * (value == value)  # noqa: PLR0124  false for NaN alone
 
 
+@kernel(f"void(Array(float64, 2, 'C', True), {_PLACES}, {_FLOATS}, uint8[:, ::1])")
+def bin_rows(values: Floats, starts: Counts, cuts: Floats, out: Any) -> None:
+    """Write the bin of each value (F, n) to `out`; 0 for NaN. Line f is cut at ``cuts[starts[f] : starts[f + 1]]``."""
+    for f in range(values.shape[0]):
+        for i in range(values.shape[1]):
+            value = values[f, i]
+            low, high = starts[f], starts[f + 1]
+            while low < high:
+                middle = (low + high) // 2
+                if cuts[middle] <= value:
+                    low = middle + 1
+                else:
+                    high = middle
+            out[f, i] = (low - starts[f] + 1) * (value == value)  # noqa: PLR0124  false for NaN alone
+
+
 @kernel(f"void({_BITS}, {_BITS}, int64, uint8, uint8, uint8[:])")
 def bin_flags(bits: Bits, valid: Bits, first: int, no: int, yes: int, out: Any) -> None:
     """Write `yes` or `no` for each bit from `first` on, 0 where it is not valid."""

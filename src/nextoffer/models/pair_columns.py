@@ -60,7 +60,9 @@ class Ratio:
         """See `PairColumn`."""
         numbers = self.numbers()
         if len(numbers) <= HANDFUL:
-            return coding.codes(self.matrix()).astype(dtype)
+            few: Bins = np.empty((len(numbers), len(self.over)), dtype=dtype)
+            coding.write_numbers(self.matrix().ravel(), few.reshape(-1))
+            return few
         out: Bins = np.zeros((len(numbers), len(self.over)), dtype=dtype)
         done: dict[float, int] = {}
         for j, over in enumerate(self.over.tolist()):
@@ -137,7 +139,8 @@ class Sums:
     def codes(self, coding: Coding, dtype: Any) -> Bins:
         """See `PairColumn`."""
         amounts = self.amounts.whole
-        if compiled.ready() and amounts.dtype == np.uint8 and amounts.shape[1] < _FLAGS:
+        alike = amounts.dtype == np.uint8 and len(amounts) > HANDFUL and amounts.shape[1] < _FLAGS
+        if alike and compiled.ready():
             firsts, which = np.empty((2, len(amounts)), dtype=np.int64)
             count = kernels.tell_apart(amounts, firsts, which)
             return self._codes(amounts[firsts[:count]], coding, dtype).take(which, axis=0)
@@ -182,6 +185,10 @@ class Own:
         count = len(self.features)
         if count <= HANDFUL:
             cells = [self.features.cells(name) if name else [None] * count for name in self.columns]
+            if compiled.ready() and dtype == np.uint8 and cells and coding.kind != "category":
+                few: Bins = np.empty((len(cells), count), dtype=dtype)
+                coding.write_numbers(np.array(cells, dtype=np.float64).ravel(), few.reshape(-1))
+                return few.T
             return np.array([[coding.code(v) for v in row] for row in cells], dtype=dtype).reshape(len(cells), count).T
         out: Bins = np.zeros((count, len(self.columns)), dtype=dtype)
         for j, name in enumerate(self.columns):

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from nextoffer import compiled
 from nextoffer.models import kernels
-from nextoffer.models.coding import HANDFUL, Bins, Coding, code_columns
+from nextoffer.models.coding import HANDFUL, Bins, Coder, Coding
 from nextoffer.models.pair_columns import ChosenPairs, PairColumn, pair_codes
 from nextoffer.models.pairs import PairFeatures
 from nextoffer.tables.flow import FeatureTable, Floats, Indices
@@ -113,11 +113,15 @@ class Scorecard:
         """Where each feature stands in `features`."""
         return {name: i for i, name in enumerate(self.features)}
 
+    @cached_property
+    def _coder(self) -> Coder:
+        return Coder(self.codings)
+
     def score(self, features: FeatureTable, pairs: PairFeatures) -> ScorecardScores:
         """Return the scores of n customers × P products."""
         columns = pairs.columns(features)
         shape = (len(features), len(self.intercept))
-        codes = code_columns(self.codings, features, dtype=self.code_type)
+        codes = self._coder.codes(features, self.code_type)
         return ScorecardScores(self, codes, pair_codes(columns, self.pair_codings, shape, self.code_type), columns)
 
     def mixed(self, share: Floats) -> Scorecard:
