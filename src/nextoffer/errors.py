@@ -5,6 +5,7 @@
     ├── FeatureError    features cannot be built              exit code 2
     ├── PolicyError     a policy or reason file is wrong      exit code 2
     ├── ModelError      a model cannot be fitted or used      exit code 2
+    ├── AllocationError limits are wrong or cannot all be met exit code 2
     └── ArtefactError   a saved model is damaged or foreign   exit code 3
 
 A message says what was found, what was needed and what there is; checks collect every problem before they raise.
@@ -46,6 +47,10 @@ class PolicyError(NextOfferError):
 
 class ModelError(NextOfferError):
     """A model cannot be fitted or cannot score this input."""
+
+
+class AllocationError(NextOfferError):
+    """Limits are wrong, do not fit the offers, or cannot all be met."""
 
 
 class ArtefactError(NextOfferError):

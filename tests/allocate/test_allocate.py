@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from nextoffer import compiled
 from nextoffer.allocate import exact
 from nextoffer.allocate.allocate import LIMITS, Allocation, allocate
-from nextoffer.allocate.error import AllocationError
 from nextoffer.allocate.limits import Adviser, Advisers, Amount, Limits, Resource, Slots, Volume
+from nextoffer.errors import AllocationError
 from nextoffer.tables.flow import refusals_schema
 from tests.allocate.toys import Whole, bank, broken, limit_sets, table, tables
 

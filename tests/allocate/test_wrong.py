@@ -8,8 +8,8 @@ import pyarrow as pa
 import pytest
 
 from nextoffer.allocate.allocate import allocate
-from nextoffer.allocate.error import AllocationError
 from nextoffer.allocate.limits import Advisers, Limits, Resource, Volume
+from nextoffer.errors import AllocationError
 from tests.allocate.toys import bank
 
 FULL = """

@@ -9,12 +9,12 @@ import pyarrow as pa
 
 from nextoffer import keyed
 from nextoffer.allocate import exact, greedy, minimums, pricing, staff
-from nextoffer.allocate.error import AllocationError
 from nextoffer.allocate.limits import Limits
 from nextoffer.allocate.offers import Mask, Offers
 from nextoffer.allocate.problem import Problem
 from nextoffer.allocate.reasons import rules_of
 from nextoffer.allocate.stating import Stated, stated
+from nextoffer.errors import AllocationError
 from nextoffer.tables.flow import Floats, Indices, refusals_schema
 
 LIMITS = pa.schema(

@@ -13,8 +13,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from nextoffer.allocate.error import AllocationError
-from nextoffer.errors import did_you_mean
+from nextoffer.errors import AllocationError, did_you_mean
 
 Scalar = bool | int | str
 Where = dict[str, Scalar | tuple[Scalar, ...]]

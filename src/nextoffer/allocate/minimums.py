@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from nextoffer.allocate import exact
-from nextoffer.allocate.error import AllocationError
 from nextoffer.allocate.greedy import reserved
 from nextoffer.allocate.offers import Mask
 from nextoffer.allocate.problem import Problem
+from nextoffer.errors import AllocationError
 from nextoffer.tables.flow import Floats, Indices
 
 _TRIED = 8

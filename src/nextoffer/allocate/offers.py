@@ -13,9 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from nextoffer import keyed
-from nextoffer.allocate.error import AllocationError
 from nextoffer.allocate.limits import Amount, Where, plain
-from nextoffer.errors import did_you_mean
+from nextoffer.errors import AllocationError, did_you_mean
 from nextoffer.tables.flow import Floats, Indices
 
 Mask = npt.NDArray[np.bool_]

@@ -1,4 +1,4 @@
-"""What is known of all customers, computed once and kept in a file, so that one customer is answered in a millisecond.
+"""What is known of all customers, computed once and kept in a file, so that one customer is answered in milliseconds.
 
 A file holds features and rule facts of one day, as an Arrow file of record batches that is mapped into memory: opening
 it reads the ids, answering reads the rows asked for.
