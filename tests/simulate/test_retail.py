@@ -137,15 +137,70 @@ def _first_campaign(world: retail.World):
     return people, truth, books, next(season.play())
 
 
-def test_offers_keep_to_consent() -> None:
-    world = retail_tables()
-    said: dict[str, list[tuple[date, bool]]] = {}
+def _said(world: dict[str, pa.Table]) -> dict[tuple[str, str | None], list[tuple[date, bool]]]:
+    """What customers said to marketing, in general and of a channel."""
+    said: dict[tuple[str, str | None], list[tuple[date, bool]]] = {}
     for row in world["consents"].to_pylist():
         if row["purpose"] == "marketing":
-            said.setdefault(row["customer_id"], []).append((row["recorded_on"], row["granted"]))
+            key = row["customer_id"], row["channel"]
+            said.setdefault(key, []).append((row["recorded_on"], row["granted"]))
+    return said
+
+
+def test_offers_keep_to_consent() -> None:
+    world = retail_tables()
+    said = _said(world)
     assert any(len(answers) == 2 for answers in said.values())
     for row in world["responses"].to_pylist():
-        assert max(a for a in said[row["customer_id"]] if a[0] <= row["offered_on"])[1]
+        assert max(a for a in said[row["customer_id"], None] if a[0] <= row["offered_on"])[1]
+        refused = said.get((row["customer_id"], row["channel"]), [])
+        assert not any(on <= row["offered_on"] for on, _ in refused)
+
+
+def test_a_channel_is_refused_after_consent_was_given() -> None:
+    world = retail_tables(customers=6000)
+    said = _said(world)
+    refused = {key: answers for key, answers in said.items() if key[1] is not None}
+    for (customer, _), answers in refused.items():
+        assert len(answers) == 1
+        assert not answers[0][1]
+        assert min(said[customer, None])[1]
+        assert min(said[customer, None])[0] < answers[0][0] < TODAY
+    agreed = sum(min(answers)[1] for (_, channel), answers in said.items() if channel is None)
+    shares = {c: sum(channel == c for _, channel in refused) / agreed for c in ("phone", "mobile", "web", "branch")}
+    assert shares == pytest.approx({"phone": 0.06, "mobile": 0.02, "web": 0.01, "branch": 0.0}, abs=0.015)
+
+
+def test_some_say_no_and_others_nothing() -> None:
+    rows = retail_tables(customers=6000)["responses"].filter(pc.field("label") == 0)
+    dated = rows.filter(pc.is_valid(rows["responded_on"])).to_pylist()
+    assert {row["arm"] for row in dated} == {"treatment"}
+    assert all(0 <= (row["responded_on"] - row["offered_on"]).days < 14 for row in dated)
+    made = rows.filter(pc.field("arm") == "treatment").num_rows
+    assert len(dated) / made == pytest.approx(0.2, abs=0.02)
+
+
+def test_lending_pays_but_not_to_everybody() -> None:
+    world = retail_tables(customers=6000)
+    credit = world["products"].filter(pc.is_valid(world["products"]["exposure"]))
+    assert credit["product_id"].to_pylist() == [f"P{k:02d}" for k in range(4, 13)]
+    margin, lgd, exposure, least = (
+        credit[c].cast(pa.float64()).to_numpy() for c in ("margin", "lgd", "exposure", "min_income")
+    )
+    people = world["customers"].join(world["risk"], "customer_id")
+    value = margin - people["pd"].to_numpy()[:, None] * lgd * exposure
+    allowed = people["income"].to_numpy()[:, None] >= 0.8 * least
+    losing = (allowed & (value < 0)).sum(axis=0) / allowed.sum(axis=0)
+    assert (losing > 0.0).all()
+    assert (losing < 0.35).all()
+    assert losing.mean() == pytest.approx(1 / 9, abs=0.03)
+
+
+def test_a_benefit_costs_less_than_the_product_earns() -> None:
+    products = retail_tables()["products"]
+    some = products.filter(pc.is_valid(products["subsidy"])).to_pylist()
+    assert len(some) == 4
+    assert all(0 < row["subsidy"] < row["margin"] for row in some)
 
 
 def test_what_is_taken_up_is_held_from_that_day() -> None:

@@ -138,6 +138,8 @@ TABLES: dict[str, Table] = {
                 Column("margin", "number"),
                 Column("cost", "number"),
                 Column("lgd", "number", low=0, high=1),
+                Column("exposure", "number", low=0),
+                Column("subsidy", "number", low=0),
                 Column("active", "flag"),
             ),
             required=True,

@@ -18,7 +18,7 @@ from nextoffer.keyed import uniform
 from nextoffer.simulate.draws import Flags, Floats, Whole, category, named, whole
 from nextoffer.simulate.retail import catalogue
 from nextoffer.simulate.retail.books import Books, eligible
-from nextoffer.simulate.retail.consents import may_contact
+from nextoffer.simulate.retail.consents import may_contact, open_channels
 from nextoffer.simulate.retail.spending import dates
 from nextoffer.simulate.retail.wishes import Wishes, attraction
 from nextoffer.simulate.retail.world import CHANNELS, SEGMENTS, Customers, World
@@ -32,6 +32,7 @@ FATIGUE = 0.75  # each offer that is remembered leaves this share of the effect
 REMEMBERED = 0.6  # of an offer, one campaign later
 OTHER_CHANNEL = 0.2  # share of offers that go over another channel than the preferred one
 OTHER_EFFECT = 0.75  # and what that leaves of the effect
+SAYS_NO = 0.2  # share of those who do not take an offer up who say so; the others leave it unanswered
 
 
 @dataclass(frozen=True)
@@ -65,10 +66,21 @@ class Draw:
 
 @dataclass(frozen=True)
 class Played:
-    """One campaign and what came of it: bool (n,) the drawn product was taken up, int64 (n,) after how many days."""
+    """One campaign and what came of it.
+
+    Attributes
+    ----------
+    draw
+        Whom it drew.
+    taken, rejected
+        bool (n,): the drawn product was taken up; the customer said no to the offer.
+    delay
+        int64 (n,): after how many days.
+    """
 
     draw: Draw
     taken: Flags
+    rejected: Flags
     delay: Whole
 
 
@@ -98,11 +110,15 @@ class Season:
             taken, delay = self._answers(k, draw)
             self.books = self.books.with_new(taken, draw.days_back - delay)
             self.offers = REMEMBERED * (self.offers + draw.contacted[:, None])
-            yield Played(draw, taken[rows, draw.product], delay[rows, draw.product])
+            yield self._played(k, draw, taken[rows, draw.product], delay[rows, draw.product])
 
     @cached_property
     def _habits(self) -> Floats:
         return habits(self.people)
+
+    def _played(self, k: int, draw: Draw, taken: Flags, delay: Whole) -> Played:
+        says_no = uniform(self.world.seed, f"campaign {k} says no", self.people.ids) < SAYS_NO
+        return Played(draw, taken, draw.contacted & ~taken & says_no, delay)
 
     def _draw(self, k: int) -> Draw:
         s, people, days_back = self.world.seed, self.people, FIRST - EVERY * k
@@ -118,9 +134,15 @@ class Season:
             asked=drawn & may_contact(self.world, people, days_back),
             control=uniform(s, f"campaign {k} control", people.ids) < HELD_BACK,
             product=product,
-            channel=np.where(usual, people.channel, other % len(CHANNELS)),
+            channel=self._reached(np.where(usual, people.channel, other % len(CHANNELS)), days_back),
             pscore=weights[np.arange(len(product)), product] / np.where(nothing, 1.0, total),
         )
+
+    def _reached(self, wanted: Whole, days_back: int) -> Whole:
+        """Return int64 (n,): the channel wanted, or the next one that the customer has not refused."""
+        tried = (wanted[:, None] + np.arange(len(CHANNELS))) % len(CHANNELS)
+        may = np.take_along_axis(open_channels(self.world, self.people, days_back), tried, axis=1)
+        return np.asarray(tried[np.arange(len(tried)), may.argmax(axis=1)])
 
     def _answers(self, k: int, draw: Draw) -> tuple[Flags, Whole]:
         """What is taken up in a campaign's two weeks, bool (n, 24), and after how many days, int64 (n, 24)."""
@@ -149,6 +171,7 @@ def responses_table(ids: pa.Array, season: Sequence[Played]) -> tuple[pa.Table, 
 
 def _rows(ids: pa.Array, k: int, played: Played, rows: Whole) -> pa.Table:
     draw, taken = played.draw, played.taken[rows]
+    silent = ~(taken | played.rejected[rows])
     answered = dates(draw.days_back - played.delay[rows]).to_numpy(zero_copy_only=False)
     return pa.table(
         {
@@ -160,6 +183,6 @@ def _rows(ids: pa.Array, k: int, played: Played, rows: Whole) -> pa.Table:
             "channel": named(draw.channel[rows], CHANNELS),
             "arm": named(draw.control[rows].astype(np.int64), ("treatment", "control")),
             "pscore": draw.pscore[rows],
-            "responded_on": pa.array(answered, mask=~taken),
+            "responded_on": pa.array(answered, mask=silent),
         }
     )
