@@ -15,7 +15,9 @@ from scipy.special import expit
 
 from nextoffer import compiled
 from nextoffer.errors import PolicyError
+from nextoffer.policy.arbitration import least_log_odds
 from nextoffer.policy.batch import Batch, Pairs
+from nextoffer.policy.book import Book
 from nextoffer.policy.bounds import bounds
 from nextoffer.policy.catalogue import Catalogue, Reason
 from nextoffer.policy.choosing import chosen
@@ -23,7 +25,6 @@ from nextoffer.policy.decide import Decided, Decider, decide
 from nextoffer.policy.expression import parsed
 from nextoffer.policy.file import Arbitration, Contact, Eligibility, Policy, ReasonLimits
 from nextoffer.policy.ranking import OFFERED, ranked
-from nextoffer.policy.stages import least_log_odds
 from nextoffer.policy.told import told
 from tests.policy.bank import IDS, FlatScores, bank
 from tests.policy.worlds import stats_of, take, world
@@ -158,9 +159,9 @@ def test_log_odds_too_close_to_tell_apart_are_ordered_as_ties(value: float) -> N
     near[:, 2] = np.nextafter(near[:, 2], np.float32(np.inf))
     batch = replace(bank(), scores=FlatScores(near))
     policy = Policy(contact=Contact(cap=9))
-    slow = ranked(batch, policy, 7)
+    slow = ranked(batch, Book(policy), 7)
     with kernels():
-        fast = ranked(batch, policy, 7)
+        fast = ranked(batch, Book(policy), 7)
     assert np.array_equal(fast.cols, slow.cols)
     score = expit(near.astype(np.float64))
     for row in range(3):
@@ -172,7 +173,7 @@ def test_log_odds_too_close_to_tell_apart_are_ordered_as_ties(value: float) -> N
 def test_a_score_that_is_no_number_is_refused_by_kernels_too() -> None:
     batch = replace(bank(), scores=FlatScores([[0.0, np.nan, 0.0, np.nan]] * 3))
     with kernels(), pytest.raises(PolicyError, match="6 of 12 scores are not numbers"):
-        ranked(batch, Policy(), 7)
+        ranked(batch, Book(Policy()), 7)
 
 
 shares = st.one_of(st.floats(0, 1), st.sampled_from([0.0, 0.5, 1.0, 1e-300, 1e-12, 1 - 1e-16]))
@@ -193,7 +194,7 @@ def test_a_cutoff_in_log_odds_stops_what_the_propensity_would(cutoff: float, dat
 def test_every_rule_but_the_first_is_hidden() -> None:
     batch = world(5, n=200, products=6)
     policy = Policy(arbitration=Arbitration(cutoff=0.2))
-    rule = ranked(batch, policy, 7).rule
+    rule = ranked(batch, Book(policy), 7).rule
     assert set(np.unique(rule)) >= {OFFERED, 0, 1, 2, 3, 4}
     if batch.facts.consent is not None:
         assert (rule[~batch.facts.consent] == 0).all()

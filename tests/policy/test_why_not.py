@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from nextoffer.policy.book import Book
 from nextoffer.policy.file import Arbitration, Contact, Eligibility, Policy
 from nextoffer.policy.why_not import why_not
 from tests.policy.bank import NO, FlatScores, bank, decided, offers, with_facts
@@ -12,7 +13,7 @@ ANN, BOB, CID = range(3)
 
 
 def lines(batch, row, col, policy=None):
-    return why_not(batch, row, col, policy=policy or Policy(contact=Contact(cap=9)), seed=7)
+    return why_not(batch, row, col, book=Book(policy or Policy(contact=Contact(cap=9))), seed=7)
 
 
 def holding(batch, row, col):

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nextoffer.policy.batch import Batch
+from nextoffer.policy.book import Book
 from nextoffer.policy.decide import Decided, DecisionIds, decide
 from nextoffer.policy.file import Arbitration, Contact, Eligibility, Policy
-from nextoffer.policy.stages import RULES
 from tests.policy.worlds import AS_OF, stats_of, take, world
 
 IDS = DecisionIds(AS_OF, "model", 7)
@@ -120,7 +120,7 @@ def test_no_rule_is_broken_and_the_first_that_stops_is_named(batch, policy):
             stopping = _stopping(batch, policy, (i, j), customer, products)
             found = named.get((customer["customer_id"], product["product_id"]))
             if stopping:
-                assert found == min(stopping, key=RULES.index)
+                assert found == min(stopping, key=Book(policy).names.index)
             else:
                 assert found in (None, "contact.weekly_cap", "arbitration.top_n")
 

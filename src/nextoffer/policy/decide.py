@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from nextoffer.policy.batch import Batch, Pairs
+from nextoffer.policy.book import Book
 from nextoffer.policy.catalogue import Catalogue
 from nextoffer.policy.file import Policy
 from nextoffer.policy.handful import HANDFUL, RowWriter
@@ -97,10 +98,11 @@ class Decider:
 
     def __init__(self, products: pa.Table, *, policy: Policy, catalogue: Catalogue, ids: DecisionIds) -> None:
         self.policy, self.seed = policy, ids.seed
+        self.book = Book(policy)
         self._telling = Telling(catalogue)
         self.offering = Offering(products)
-        self._writer = Writer(self.offering, ids, policy.policy_id)
-        self._rows = RowWriter(self.offering, ids, policy.policy_id)
+        self._writer = Writer(self.offering, ids, self.book)
+        self._rows = RowWriter(self.offering, ids, self.book)
 
     def batch(self, scores: Scores, facts: RuleFacts, features: FeatureTable) -> Batch:
         """Return n customers with the products.
@@ -121,10 +123,14 @@ class Decider:
 
     def of(self, batch: Batch) -> Decided:
         """Return what `decide` returns, for a batch that `batch` made."""
-        ranking, given = ranked(batch, self.policy, self.seed), self._telling.of(batch)
+        ranking, given = self.ranked(batch), self._telling.of(batch)
         if batch.shape[0] <= HANDFUL:
             return _Handful(batch, ranking, given, self)
         return self.written(batch, ranking, given)
+
+    def ranked(self, batch: Batch) -> Ranking:
+        """Return the offers of a batch, and the rule that stopped each other pair."""
+        return ranked(batch, self.book, self.seed)
 
     def written(self, batch: Batch, ranking: Ranking, given: Told) -> Decided:
         """Return the tables of a ranked batch and the reasons for its offers; repeating texts come as dictionaries."""

@@ -7,60 +7,29 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from nextoffer.policy import toml
+from nextoffer.policy.arbitration import Arbitration
 from nextoffer.policy.catalogue import Catalogue, OwnReasons
+from nextoffer.policy.contact import Contact
+from nextoffer.policy.eligibility import Consent, Eligibility
+from nextoffer.policy.section import Count, Section, Share
 
-_Count = Annotated[int, Field(ge=0)]
-_Share = Annotated[float, Field(ge=0, le=1)]
+__all__ = ["Arbitration", "Consent", "Contact", "Eligibility", "Policy", "ReasonLimits"]
 
-
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
-
-
-class Consent(_Section):
-    """What the customer must have agreed to."""
-
-    marketing: bool = True
+_READS = frozenset({"income", "channel_pref"})
 
 
-class Eligibility(_Section):
-    """Who may have which product at all."""
-
-    active_only: bool = True
-    upgrades: bool = False
-    min_income_factor: Annotated[float, Field(ge=0)] = 0.8
-
-
-class Contact(_Section):
-    """How often a customer may be offered something."""
-
-    cap: _Count = 3
-    window_days: Annotated[int, Field(ge=1)] = 7
-
-
-class Arbitration(_Section):
-    """Which of the allowed offers are made."""
-
-    cutoff: _Share = 0.0
-    top_n: Annotated[int, Field(ge=1)] = 5
-
-
-READS = frozenset({"income", "channel_pref"})
-"""The customers' columns that the rules and the decisions themselves look at, where a bank has them."""
-
-
-class ReasonLimits(_Section):
+class ReasonLimits(Section):
     """How many reasons an offer gets, and how much each must matter."""
 
-    max: _Count = 3
-    min_share: _Share = 0.05
+    max: Count = 3
+    min_share: Share = 0.05
     min_log_odds: Annotated[float, Field(ge=0)] = 0.01
 
 
-class Policy(_Section, OwnReasons):
+class Policy(Section, OwnReasons):
     """What the bank allows; `Policy()` is the reference's policy, key by key that of ``default.toml``.
 
     Attributes
@@ -108,6 +77,11 @@ class Policy(_Section, OwnReasons):
     def policy_id(self) -> str:
         """First 12 hexadecimal digits of the SHA-256 of `to_toml`."""
         return _content_id(self)
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """Names of the columns that rules and decisions look at where a bank has them, ``pair.`` ones included."""
+        return _READS
 
     @property
     def catalogue(self) -> Catalogue:

@@ -25,6 +25,7 @@ NEAR, LOWEST, HIGHEST = np.float32(1e-12), np.float32(-700), np.float32(15)
 
 # What is only read may lie in memory that is not to be written to; a plain array fits there too.
 _RULES = "Array(int8, 2, 'C', True)"
+_LIMITS = "Array(int8, 1, 'C', True)"
 _TABLE = "Array(float32, 2, 'C', True)"
 _PLACES = "Array(int64, 1, 'C', True)"
 _BITS = "Array(uint32, 2, 'C', True)"
@@ -74,16 +75,17 @@ def front(key: Float32, rule: Int8, order: Int16, close: Bool) -> None:
             close[i] |= above - below <= NEAR or below > HIGHEST or above < LOWEST
 
 
-@kernel(f"int64(int8[:,::1], int16[:,:], {_PLACES}, int8, int8, int64[::1], int64[::1])")
+@kernel(f"int64(int8[:,::1], int16[:,:], {_PLACES}, int8, {_LIMITS}, int64[::1], int64[::1])")
 def settle(  # noqa: PLR0913, PLR0917  a kernel takes plain arrays, by position
-    rule: Int8, top: Int16, room: Int64, beyond: np.int8, capped: np.int8, rows: Int64, cols: Int64
+    rule: Int8, top: Int16, room: Int64, beyond: np.int8, capped: Int8, rows: Int64, cols: Int64
 ) -> int:
     """Name the rule of every pair that the single-pair rules leave open, and list the offers; return how many.
 
     Parameters
     ----------
     rule
-        int8 (n, P): −1 where open. Overwritten by `beyond` outside the top, by `capped` inside but without room.
+        int8 (n, P): −1 where open. Overwritten by `beyond` outside the top, by the customer's `capped` inside but
+        without room.
     top
         int16 (n, k): open columns, best first, −1 beyond them.
     room
@@ -106,7 +108,7 @@ def settle(  # noqa: PLR0913, PLR0917  a kernel takes plain arrays, by position
                 cols[found] = j
                 found += 1
             else:
-                rule[i, j] = capped
+                rule[i, j] = capped[i]
     return found
 
 
@@ -231,7 +233,7 @@ def choose(  # noqa: C901, PLR0913, PLR0917  one loop over pairs, in plain array
                 out[i, place] = r
 
 
-@kernel(f"int64({_RULES}, Array(int8, 1, 'C', True), int32[::1], int32[::1], int8[::1], int8[::1])")
+@kernel(f"int64({_RULES}, {_LIMITS}, int32[::1], int32[::1], int8[::1], int8[::1])")
 def refusals(rule: Int8, stage_of: Int8, rows: Int32, cols: Int32, rules: Int8, stages: Int8) -> int:
     """List every pair with a rule, row by row, with the rule and its stage; return how many."""
     found = 0

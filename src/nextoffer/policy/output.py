@@ -18,22 +18,20 @@ import pyarrow as pa
 from nextoffer import compiled, keyed
 from nextoffer.policy import kernels
 from nextoffer.policy.batch import Batch
+from nextoffer.policy.book import Book
 from nextoffer.policy.offering import Offering
 from nextoffer.policy.ranking import OFFERED, Ranking, Rules
 from nextoffer.policy.reasons import Reasons
-from nextoffer.policy.stages import RULES, stage_of
-from nextoffer.tables.flow import Floats, Indices, decisions_schema, refusals_schema
+from nextoffer.policy.worth import Worth, worth_of
+from nextoffer.tables.flow import Indices, decisions_schema, refusals_schema
 
 Places = npt.NDArray[np.int32]
 Bits = npt.NDArray[np.uint32]
 
-_STAGES = tuple(dict.fromkeys(stage_of(name) for name in RULES))
-_STAGE_OF = np.array([_STAGES.index(stage_of(name)) for name in RULES], dtype=np.int8)
 _DECISION = decisions_schema(pa.null(), pa.null()).names
 _FEW = 64  # offers: a customer's, or a handful's
 
 _NOWHERE = pa.array([None], type=pa.string()).dictionary_encode()
-_STAGE_TEXTS, _RULE_TEXTS = pa.array(_STAGES), pa.array(RULES)
 
 
 @dataclass(frozen=True)
@@ -83,33 +81,30 @@ class Writer:
         The products.
     ids
         What is written on every decision.
-    policy_id
-        What was allowed.
+    book
+        The rules.
     """
 
-    def __init__(self, offering: Offering, ids: DecisionIds, policy_id: str) -> None:
+    def __init__(self, offering: Offering, ids: DecisionIds, book: Book) -> None:
+        policy_id = book.policy.policy_id
+        self._stages, self._rules = pa.array(book.stages), pa.array(book.names)
         self._as_of = pa.scalar(ids.as_of, pa.date32())
         self._model_id, self._policy_id = pa.array([ids.model_id]), pa.array([policy_id])
         self._ids, self._types = _Column(offering.ids), _Column(offering.types)
         self._few: dict[int, dict[str, pa.Array]] = {}
-        self._margin = offering.column("margin")
-        self._cost = np.nan_to_num(offering.column("cost"), nan=0.0)
         self._run = Run(ids, policy_id)
         self._product_bits = self._run.of_products(offering)
 
     def decisions(self, batch: Batch, ranking: Ranking, reasons: Reasons) -> pa.Table:
         """Return the offers: customers in the order they came, each with ranks 1..k."""
         rows, cols = ranking.rows, ranking.cols
-        propensity = pa.array(ranking.offered_propensity)
         customers = _Column(batch.customer_ids, unique=True)
         columns = {
             "customer_id": customers.take(rows.astype(np.int32)),
             "rank": pa.array(_ranks(rows)),
             "product_id": self._ids.take(cols),
             "product_type": self._types.take(cols),
-            "score": propensity,
-            "propensity": propensity,
-            "expected_value": self._expected_value(ranking.offered_propensity, cols),
+            **numbers(worth_of(batch, ranking)),
             "channel": _channel(batch, rows),
             "reasons": reasons.texts,
             "reason_codes": reasons.codes,
@@ -124,8 +119,8 @@ class Writer:
         columns = {
             "customer_id": _Column(batch.customer_ids, unique=True).take(rows),
             "product_id": self._ids.take(cols),
-            "stage": encoded(stages, _STAGE_TEXTS),
-            "rule": encoded(rules, _RULE_TEXTS),
+            "stage": encoded(stages, self._stages),
+            "rule": encoded(rules, self._rules),
         }
         return pa.Table.from_arrays(list(columns.values()), names=list(columns))
 
@@ -135,7 +130,6 @@ class Writer:
         if found is None:
             nought = np.zeros(count, dtype=np.int8)
             found = {
-                "pscore": pa.array(np.ones(count)),
                 "as_of": pa.repeat(self._as_of, count),
                 "model_id": encoded(nought, self._model_id),
                 "policy_id": encoded(nought, self._policy_id),
@@ -144,17 +138,21 @@ class Writer:
                 self._few[count] = found
         return found
 
-    def _expected_value(self, propensity: Floats, cols: Indices) -> pa.Array:
-        """Return propensity × margin − cost in the bank's currency: null without a margin; a cost not known is 0."""
-        value = propensity * self._margin[cols] - self._cost[cols]
-        return pa.array(value, mask=np.isnan(value))
-
     def _decision_ids(self, batch: Batch, rows: Indices, cols: Indices) -> pa.Array:
         """Return 24 hexadecimal digits per offer: 16 for the customer, 8 for the product; see `Run`."""
         words = np.empty((len(rows), 3), dtype=">u4")
         words[:, :2] = self._run.of_customers(batch)[rows]
         words[:, 2] = self._product_bits[cols]
         return _hexadecimal(words)
+
+
+def numbers(worth: Worth) -> dict[str, pa.Array]:
+    """Return the columns of what offers are worth: null where a number is not known, the arm as a dictionary."""
+    sure = {name: pa.array(getattr(worth, name)) for name in ("propensity", "context_weight", "lever", "pscore")}
+    score = sure["propensity"] if worth.score is worth.propensity else pa.array(worth.score)
+    open_ = {name: getattr(worth, name) for name in ("uplift", "value", "expected_value")}
+    unsure = {name: pa.array(values, mask=np.isnan(values)) for name, values in open_.items()}
+    return {"score": score, "arm": encoded(worth.arm, pa.array(worth.arms)), **sure, **unsure}
 
 
 class _Column:
@@ -194,14 +192,14 @@ def _refused(ranking: Ranking) -> tuple[Places, Places, Rules, Rules]:
     count = ranking.rule.size - len(ranking.rows)
     rows, cols = np.empty(count, dtype=np.int32), np.empty(count, dtype=np.int32)
     rules, stages = np.empty(count, dtype=np.int8), np.empty(count, dtype=np.int8)
-    kernels.refusals(ranking.rule, _STAGE_OF, rows, cols, rules, stages)
+    kernels.refusals(ranking.rule, ranking.book.stage_places, rows, cols, rules, stages)
     return rows, cols, rules, stages
 
 
 def _refused_by_numpy(ranking: Ranking) -> tuple[Places, Places, Rules, Rules]:
     rows, cols = (at.astype(np.int32) for at in np.nonzero(ranking.rule != OFFERED))
     rules = ranking.rule[rows, cols]
-    return rows, cols, rules, _STAGE_OF[rules]
+    return rows, cols, rules, ranking.book.stage_places[rules]
 
 
 def encoded(

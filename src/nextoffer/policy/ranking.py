@@ -18,19 +18,16 @@ from nextoffer import compiled, keyed
 from nextoffer.errors import PolicyError
 from nextoffer.policy import kernels
 from nextoffer.policy.batch import Batch
-from nextoffer.policy.file import Policy
+from nextoffer.policy.book import Book
+from nextoffer.policy.contact import Room, room
 from nextoffer.policy.logic import Mask
-from nextoffer.policy.stages import PAIR_RULES, RULES, TOP_N, WEEKLY_CAP, stops
 from nextoffer.tables.flow import Floats, Indices
 
 OFFERED = -1
 
-Counts = npt.NDArray[np.int64]
 Rules = npt.NDArray[np.int8]
 LogOdds = npt.NDArray[np.float32]
 Columns = npt.NDArray[np.int16]
-
-_TOP_N, _WEEKLY_CAP = RULES.index(TOP_N), RULES.index(WEEKLY_CAP)
 
 
 @dataclass(frozen=True)
@@ -39,14 +36,17 @@ class Ranking:
 
     Attributes
     ----------
+    book
+        The rules.
     log_odds
         float32 (n, P): of acceptance.
     rule
-        int8 (n, P): position in `RULES` of the rule that stopped the pair, or `OFFERED`.
+        int8 (n, P): place in the book's names of what stopped the pair, or `OFFERED`.
     rows, cols
         The offers: customers in order, each with its products best first.
     """
 
+    book: Book
     log_odds: LogOdds
     rule: Rules
     rows: Indices
@@ -68,7 +68,7 @@ class Ranking:
         return propensity(self.log_odds[self.rows, self.cols])
 
 
-def ranked(batch: Batch, policy: Policy, seed: int) -> Ranking:
+def ranked(batch: Batch, book: Book, seed: int) -> Ranking:
     """Return the offers of a batch, and the rule that stopped each other pair.
 
     Raises
@@ -78,20 +78,17 @@ def ranked(batch: Batch, policy: Policy, seed: int) -> Ranking:
     """
     log_odds = np.asarray(batch.scores.log_odds, dtype=np.float32)
     _check(log_odds)
-    rule = _stopped(batch, policy)
-    top = best_first(log_odds, rule, policy.arbitration.top_n, batch, seed)
-    rows, cols = (_settled if compiled.ready() else _settled_by_numpy)(rule, top, room(batch, policy))
-    return Ranking(log_odds, rule, rows, cols)
+    rule = _stopped(batch, book)
+    top = best_first(log_odds, rule, book.policy.arbitration.top_n, batch, seed)
+    rows, cols = (_settled if compiled.ready() else _settled_by_numpy)(
+        rule, top, room(batch, book.policy.contact), book
+    )
+    return Ranking(book, log_odds, rule, rows, cols)
 
 
 def propensity(log_odds: LogOdds) -> Floats:
     """Return P(accept) for log-odds."""
     return np.asarray(expit(log_odds.astype(np.float64)))
-
-
-def room(batch: Batch, policy: Policy) -> Counts:
-    """Return how many more offers the contact cap allows each customer, int64 (n,)."""
-    return np.asarray(np.maximum(0, policy.contact.cap - batch.facts.contacts), dtype=np.int64)
 
 
 def best_first(log_odds: LogOdds, rule: Rules, most: int, batch: Batch, seed: int) -> Columns:
@@ -138,22 +135,28 @@ def _front_by_numpy(log_odds: LogOdds, rule: Rules, most: int) -> tuple[Columns,
     return np.where(open_, order, -1).astype(np.int16), np.asarray((close & open_[:, 1:]).any(axis=1))
 
 
-def _settled(rule: Rules, top: Columns, room: Counts) -> tuple[Indices, Indices]:
+def _settled(rule: Rules, top: Columns, room: Room, book: Book) -> tuple[Indices, Indices]:
     rows, cols = np.empty(top.size, dtype=np.intp), np.empty(top.size, dtype=np.intp)
-    count = kernels.settle(rule, top, room, np.int8(_TOP_N), np.int8(_WEEKLY_CAP), rows, cols)
+    count = kernels.settle(rule, top, room.left, np.int8(book.top_n), _limit(room, book), rows, cols)
     return rows[:count].copy(), cols[:count].copy()
 
 
-def _settled_by_numpy(rule: Rules, top: Columns, room: Counts) -> tuple[Indices, Indices]:
-    offered = (top >= 0) & (np.arange(top.shape[1]) < room[:, None])
-    rule[rule < 0] = _TOP_N
-    for where, name in ((top >= 0, _WEEKLY_CAP), (offered, OFFERED)):
+def _settled_by_numpy(rule: Rules, top: Columns, room: Room, book: Book) -> tuple[Indices, Indices]:
+    offered = (top >= 0) & (np.arange(top.shape[1]) < room.left[:, None])
+    rule[rule < 0] = book.top_n
+    limit = np.broadcast_to(_limit(room, book)[:, None], top.shape)
+    for where, name in ((top >= 0, limit[top >= 0]), (offered, OFFERED)):
         rows = np.nonzero(where)[0]
         rule[rows, top[where]] = name
     return np.nonzero(offered)[0], top[offered].astype(np.intp)
 
 
-def _stopped(batch: Batch, policy: Policy) -> Rules:
+def _limit(room: Room, book: Book) -> Rules:
+    """Return the place in the book's names of the limit that binds each customer, int8 (n,)."""
+    return np.asarray(room.limit + np.int8(book.first_limit), dtype=np.int8)
+
+
+def _stopped(batch: Batch, book: Book) -> Rules:
     """Return the first of the rules on single pairs that stops each pair, or `OFFERED`.
 
     Rules are numbered in the order in which they are blamed, so the first is the smallest: −1, read without a sign, is
@@ -161,8 +164,8 @@ def _stopped(batch: Batch, policy: Policy) -> Rules:
     """
     rule = np.full(batch.shape, OFFERED, dtype=np.int8)
     first = rule.view(np.uint8)
-    for name in PAIR_RULES:
-        _blame(first, np.uint8(RULES.index(name)), stops(name, batch, policy))
+    for place, one in enumerate(book.rules):
+        _blame(first, np.uint8(place), one.stops(batch))
     return rule
 
 

@@ -25,6 +25,7 @@ from nextoffer.features import FeatureSpec, discover
 from nextoffer.models.baselines import BASELINES, Baseline
 from nextoffer.models.ranker import Ranker, sigmoid
 from nextoffer.policy.batch import Batch
+from nextoffer.policy.decide import Decider
 from nextoffer.policy.file import Policy
 from nextoffer.run.batch import eligible_scores
 from nextoffer.run.engine import Engine, ranker_named
@@ -127,15 +128,14 @@ def evaluate(bank: Bank, policy: Policy, *, options: Options | None = None, step
     engine = Engine.around(rankers[CHAMPION], spec, policy, learned.training, details=details)
     step("Scoring and judging")
     judged = sampled_customers(bank, MAX_CUSTOMERS, seed=policy.seed, purpose="judged")
-    batch = engine.desk(bank.table("products"), split).batch(
-        engine.known(bank, judged, as_of=split, every_feature=True)
-    )
+    desk = engine.desk(bank.table("products"), split)
+    batch = desk.batch(engine.known(bank, judged, as_of=split, every_feature=True))
     products = learned.training.products
     scores = {CHAMPION: batch.scores} | {
         n: r.score(batch.features, products) for n, r in rankers.items() if n != CHAMPION
     }
     offers = _later_labels(bank, split, learned.source)
-    eligible = _eligible_pairs(engine, batch, offers, bank.path)
+    eligible = _eligible_pairs(desk.decider, batch, offers, bank.path)
     found = _judge(batch, scores, eligible, offers, chosen)
     return Evaluation(found, engine, batch, scores, eligible, split)
 
@@ -186,8 +186,8 @@ def _later_labels(bank: Bank, split: date, source: str) -> pa.Table:
     return found
 
 
-def _eligible_pairs(engine: Engine, batch: Batch, offers: pa.Table, folder: Path) -> pa.Table:
-    pairs = eligible_scores(engine, batch).select(_KEYS)
+def _eligible_pairs(decider: Decider, batch: Batch, offers: pa.Table, folder: Path) -> pa.Table:
+    pairs = eligible_scores(decider, batch).select(_KEYS)
     pairs = pairs.append_column("row", pa.array(np.arange(pairs.num_rows)))
     accepted = offers.group_by(_KEYS).aggregate([("label", "max")]).rename_columns([*_KEYS, "label"])
     joined = pairs.join(accepted, keys=_KEYS, join_type="left outer")

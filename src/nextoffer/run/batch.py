@@ -17,8 +17,9 @@ import pyarrow as pa
 from nextoffer import compiled
 from nextoffer.errors import NextOfferError
 from nextoffer.policy.batch import Batch
-from nextoffer.policy.ranking import OFFERED, ranked
-from nextoffer.policy.stages import RULES, stage_of
+from nextoffer.policy.decide import Decider
+from nextoffer.policy.ranking import OFFERED
+from nextoffer.policy.rule import stage_of
 from nextoffer.run.engine import CHUNK, Engine
 from nextoffer.run.journal import Journal, Part
 from nextoffer.run.labels import customer_count
@@ -37,7 +38,7 @@ AHEAD = 4
 COMPILE_FROM = 50_000
 """Customers from which on compiling pays: what it saves is more than the second that loading the kernels takes."""
 
-_BEFORE_RANKING = ("consent", "eligibility")
+_BEFORE_RANKING = ("consent", "eligibility", "applicability", "suitability")
 _Done = TypeVar("_Done")
 
 
@@ -165,7 +166,7 @@ def score_to_file(
     with TableWriter(out) as file:
 
         def scored(known: Known) -> tuple[pa.Table, int]:
-            return eligible_scores(engine, desk.batch(known)), len(known.features)
+            return eligible_scores(desk.decider, desk.batch(known)), len(known.features)
 
         for table, customers in _side_by_side(scored, engine.stream(bank, as_of=as_of, chunk=chunk)):
             file.write(table)
@@ -175,10 +176,10 @@ def score_to_file(
     return file.rows
 
 
-def eligible_scores(engine: Engine, batch: Batch) -> pa.Table:
+def eligible_scores(decider: Decider, batch: Batch) -> pa.Table:
     """Return the scores of every pair that consent and eligibility allow, before cutoff, caps and top-N."""
-    ranking = ranked(batch, engine.policy, engine.policy.seed)
-    blocking = [i for i, rule in enumerate(RULES) if stage_of(rule) in _BEFORE_RANKING]
+    ranking = decider.ranked(batch)
+    blocking = [i for i, rule in enumerate(decider.book.names) if stage_of(rule) in _BEFORE_RANKING]
     rows, cols = np.nonzero((ranking.rule == OFFERED) | ~np.isin(ranking.rule, blocking))
     return pa.table(
         {

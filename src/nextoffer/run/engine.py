@@ -25,7 +25,7 @@ from nextoffer.models.training import Training
 from nextoffer.policy.batch import Batch
 from nextoffer.policy.catalogue import Catalogue
 from nextoffer.policy.decide import Decided, Decider, DecisionIds
-from nextoffer.policy.file import READS, Policy
+from nextoffer.policy.file import Policy
 from nextoffer.policy.stats import FeatureStats
 from nextoffer.run import artefact
 from nextoffer.run.explain import Explanation, explained
@@ -153,7 +153,7 @@ class Engine:
     @cached_property
     def needs(self) -> FeatureSpec:
         """The features that a decision looks at: those that are scored by, and those that rules and reasons name."""
-        named = self.catalogue.names | READS
+        named = self.catalogue.names | self.policy.reads
         of_pairs = (self.ranker.reads_of_pair(n.removeprefix("pair.")) for n in named if n.startswith("pair."))
         there = {column.name for column in self.spec.columns}
         return self.spec.only(there & self.ranker.reads.union(named, *of_pairs))

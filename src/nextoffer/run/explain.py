@@ -11,9 +11,9 @@ import pyarrow as pa
 
 from nextoffer.errors import FeatureError, did_you_mean
 from nextoffer.policy.batch import Batch, Pairs
-from nextoffer.policy.ranking import OFFERED, Ranking, ranked
+from nextoffer.policy.ranking import OFFERED, Ranking
 from nextoffer.policy.reasons import explain_low_rank, reasons_for
-from nextoffer.policy.stages import RULES, stage_of
+from nextoffer.policy.rule import stage_of
 from nextoffer.policy.stats import pair_label
 from nextoffer.policy.why_not import why_not
 from nextoffer.tables.bank import Bank
@@ -70,8 +70,9 @@ def explained(
         There is no such customer or product.
     """
     who = pa.array([_typed(customer, bank.id_type("customer_id"))])
-    batch = engine.desk(bank.table("products"), as_of).batch(engine.known(bank, who, as_of=as_of))
-    ranking = ranked(batch, engine.policy, engine.policy.seed)
+    desk = engine.desk(bank.table("products"), as_of)
+    batch = desk.batch(engine.known(bank, who, as_of=as_of))
+    ranking = desk.decider.ranked(batch)
     columns = range(batch.shape[1]) if product is None else [_column(batch, str(product))]
     found = [_one(engine, batch, ranking, col) for col in columns]
     return sorted(found, key=lambda e: (e.rank is None, e.rank or 0, -e.propensity))
@@ -86,12 +87,12 @@ def _one(engine: Engine, batch: Batch, ranking: Ranking, col: int) -> Explanatio
         product_id=batch.products.column("product_id")[col].as_py(),
         name=batch.product_names[col],
         rank=int(np.flatnonzero(ranking.cols == col)[0]) + 1 if offered else None,
-        stage=None if offered else stage_of(RULES[rule]),
-        rule=None if offered else RULES[rule],
+        stage=None if offered else stage_of(ranking.book.names[rule]),
+        rule=None if offered else ranking.book.names[rule],
         propensity=float(ranking.propensity[0, col]),
         reasons=tuple(reasons_for(pairs, engine.catalogue, limits=limits).texts[0].as_py()),
         against=tuple(explain_low_rank(pairs, engine.catalogue, limits=limits).texts[0].as_py()),
-        changes=tuple(why_not(batch, 0, col, policy=engine.policy, seed=engine.policy.seed)),
+        changes=tuple(why_not(batch, 0, col, book=ranking.book, seed=engine.policy.seed)),
         contributions=_contributions(batch, pairs),
     )
 

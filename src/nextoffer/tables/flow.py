@@ -409,6 +409,11 @@ def decisions_schema(customer_id: pa.DataType, product_id: pa.DataType) -> pa.Sc
             ("as_of", pa.date32()),
             ("model_id", pa.string()),
             ("policy_id", pa.string()),
+            ("arm", pa.string()),
+            ("uplift", pa.float64()),
+            ("context_weight", pa.float64()),
+            ("value", pa.float64()),
+            ("lever", pa.float64()),
         ]
     )
 

@@ -1,0 +1,67 @@
+"""The rules of one policy, numbered in the order in which they are blamed: a refusal names the first that stops it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from nextoffer.policy.arbitration import TOP_N, arbitration_rules
+from nextoffer.policy.contact import contact_rules, limits
+from nextoffer.policy.eligibility import consent_rules, eligibility_rules
+from nextoffer.policy.file import Policy
+from nextoffer.policy.rule import Rule, stage_of
+
+
+@dataclass(frozen=True)
+class Book:
+    """A policy, made ready to decide by.
+
+    Attributes
+    ----------
+    policy
+        What the bank allows.
+    """
+
+    policy: Policy
+
+    @cached_property
+    def rules(self) -> tuple[Rule, ...]:
+        """The rules on single pairs, by the stage they belong to."""
+        policy = self.policy
+        return (
+            *consent_rules(policy.consent),
+            *eligibility_rules(policy.eligibility),
+            *contact_rules(policy.contact),
+            *arbitration_rules(policy.arbitration),
+        )
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """What can stop a pair: the rules, then what depends on ranks, and so on all rules: limits and the top.
+
+        A limit is named only where a higher one would have let the offer through.
+        """
+        return (*(rule.name for rule in self.rules), *limits(self.policy.contact), TOP_N)
+
+    @cached_property
+    def first_limit(self) -> int:
+        """The place in `names` of the first limit on the number of offers."""
+        return len(self.rules)
+
+    @cached_property
+    def top_n(self) -> int:
+        """The place in `names` of the top."""
+        return len(self.names) - 1
+
+    @cached_property
+    def stages(self) -> tuple[str, ...]:
+        """The stages, each once, in the order of `names`."""
+        return tuple(dict.fromkeys(map(stage_of, self.names)))
+
+    @cached_property
+    def stage_places(self) -> npt.NDArray[np.int8]:
+        """int8: the place in `stages` of each of `names`."""
+        return np.array([self.stages.index(stage_of(name)) for name in self.names], dtype=np.int8)
