@@ -13,7 +13,10 @@ import click
 import pytest
 
 from nextoffer.cli.app import main
-from tests.run.worlds import AS_OF, reference_world
+from nextoffer.run.batch import Files, recommend_to_files
+from nextoffer.run.engine import Engine
+from nextoffer.tables.bank import Bank
+from tests.run.worlds import AS_OF, QuickRanker, reference_world, retail_world
 
 PLAIN = {"COLUMNS": "100", "TERM": "dumb", "NO_COLOR": "1"}
 
@@ -73,3 +76,19 @@ def fitted(world: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path,
 @pytest.fixture(scope="session")
 def model(fitted: tuple[Path, Ran]) -> Path:
     return fitted[0]
+
+
+@pytest.fixture(scope="session")
+def retail(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bank with RMs, households, consents and sensitive columns."""
+    return retail_world(tmp_path_factory.getbasetemp())
+
+
+@pytest.fixture(scope="session")
+def offers(retail: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What is offered to the customers of `retail`, as `recommend` writes it."""
+    out = tmp_path_factory.mktemp("decided") / "offers.parquet"
+    bank = Bank.read(retail)
+    engine = Engine.fit(bank, as_of=AS_OF, ranker=QuickRanker())
+    recommend_to_files(engine, bank, Files(out, out.with_name("offers.refusals.parquet")))
+    return out

@@ -18,6 +18,7 @@ COMMANDS = (
     "check",
     "fit",
     "recommend",
+    "allocate",
     "score",
     "evaluate",
     "explain",

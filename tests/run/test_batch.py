@@ -15,7 +15,8 @@ import pytest
 from nextoffer.errors import NextOfferError
 from nextoffer.policy.decide import Decided
 from nextoffer.policy.file import Arbitration, Contact, Policy
-from nextoffer.run.batch import Files, Written, recommend_to_files, refusals_path, score_to_file
+from nextoffer.run.batch import Files, Written, recommend_to_files, score_to_file
+from nextoffer.run.decisions import refusals_path
 from nextoffer.run.engine import Engine
 from nextoffer.tables.bank import Bank
 from tests.run.worlds import AS_OF, CUSTOMERS, PRODUCTS, altered, equal, stored

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tomllib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -195,6 +195,33 @@ class Limits(_Part):
             raise ValueError(f"named more than once: {', '.join(twice)}")
         return self
 
+    @property
+    def columns(self) -> dict[str, str]:
+        """The columns of the offers that are looked at, and where each is first named (``resource 'budget': use``).
+
+        >>> Limits.parse('resource = [{name = "budget", capacity = 9, use = "cost"}]').columns
+        {'cost': "resource 'budget': use"}
+        """
+        out: dict[str, str] = {}
+        for place, names in self._named():
+            for name in names:
+                out.setdefault(name, place)
+        return out
+
+    def _named(self) -> Iterator[tuple[str, Iterable[str]]]:
+        for each in self.resource:
+            yield from _of_amounts(f"resource '{each.name}'", ("use", each.use), each.amounts)
+            yield f"resource '{each.name}': where", each.where
+        for slots in self.slots:
+            yield f"slots '{slots.name}': where", slots.where
+        if self.rm is not None:
+            yield "rm", ("channel", "rm_id")
+            yield from _of_amounts("rm", ("minutes", self.rm.minutes), self.rm.amounts)
+            if any(person.skills is not None for person in self.rm.person):
+                yield "rm: skills", ("product_type",)
+        for volume in self.volume:
+            yield "volume: column", (volume.column,)
+
     @classmethod
     def read(cls, path: str | Path) -> Limits:
         """Return the limits of a TOML file.
@@ -227,6 +254,16 @@ class Limits(_Part):
             raise AllocationError(f"{where}: not valid TOML: {error}") from None
         except ValidationError as error:
             raise AllocationError([f"{where}: {_problem(found)}" for found in error.errors()]) from None
+
+
+def _of_amounts(
+    place: str, use: tuple[str, float | str], exceptions: Iterable[Amount]
+) -> Iterator[tuple[str, Iterable[str]]]:
+    key, column = use
+    if isinstance(column, str):
+        yield f"{place}: {key}", (column,)
+    for entry in exceptions:
+        yield f"{place}: amounts.where", entry.where
 
 
 def plain(value: object) -> str:

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from nextoffer import __version__
-from nextoffer.cli import check, demo, evaluate, explain, fit, recommend, score, simulate
+from nextoffer.cli import allocate, check, demo, evaluate, explain, fit, recommend, score, simulate
 from nextoffer.errors import NextOfferError
 
 app = typer.Typer(
@@ -28,6 +28,7 @@ for command in (
     check.check,
     fit.fit,
     recommend.recommend,
+    allocate.allocate,
     score.score,
     evaluate.evaluate,
     explain.explain,

@@ -55,7 +55,8 @@ def recommend(
     """
     from nextoffer.errors import NextOfferError
     from nextoffer.policy.file import Policy
-    from nextoffer.run.batch import Files, recommend_to_files, refusals_path
+    from nextoffer.run.batch import Files, recommend_to_files
+    from nextoffer.run.decisions import refusals_path
     from nextoffer.run.engine import Engine
     from nextoffer.run.labels import customer_count
     from nextoffer.tables.bank import Bank

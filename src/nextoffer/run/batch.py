@@ -60,11 +60,6 @@ class Written:
     resumed: int = 0
 
 
-def refusals_path(out: Path) -> Path:
-    """Return where refusals go beside the decisions: ``offers.parquet`` → ``offers.refusals.parquet``."""
-    return out.with_name(f"{out.stem}.refusals{out.suffix}")
-
-
 def recommend_to_files(  # noqa: PLR0913  what, from where, to where; and how to go about it
     engine: Engine,
     bank: Bank,

@@ -24,7 +24,8 @@ import pyarrow as pa
 from nextoffer.errors import NextOfferError
 from nextoffer.features import columns_of, known_sql, mcc, profiling_sql
 from nextoffer.features.rows import MCC_TABLE
-from nextoffer.run.batch import COMPILE_FROM, Written, refusals_path
+from nextoffer.run.batch import COMPILE_FROM, Written
+from nextoffer.run.decisions import refusals_path
 from nextoffer.run.engine import Engine
 from nextoffer.run.labels import customer_count
 from nextoffer.run.parts import Scratch, Worker, scratch_beside
