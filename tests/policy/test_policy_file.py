@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from nextoffer.policy import toml
 from nextoffer.policy.book import Book
 from nextoffer.policy.catalogue import Reason
 from nextoffer.policy.file import Arbitration, Contact, Eligibility, Policy
+from nextoffer.policy.rules import OwnRule
 
 
 def written(tmp_path, text):
@@ -38,13 +40,11 @@ def test_the_default_is_the_reference():
 
 
 def test_the_packaged_file_holds_every_key():
-    written_keys = {
-        line.split("=")[0].strip()
-        for line in toml.packaged("default.toml").splitlines()
-        if "=" in line and line[0] != "#"
-    }
-    sections = [field.annotation for field in Policy.model_fields.values() if hasattr(field.annotation, "model_fields")]
-    assert written_keys == {"seed"} | {key for section in sections for key in section.model_fields}
+    content = tomllib.loads(toml.packaged("default.toml"))
+    for name, field in Policy.model_fields.items():
+        if hasattr(field.annotation, "model_fields"):
+            assert content.pop(name).keys() == field.annotation.model_fields.keys(), name
+    assert content.keys() == {"seed", "rule"}
 
 
 def test_every_key_is_documented():
@@ -52,6 +52,8 @@ def test_every_key_is_documented():
     for name, field in Policy.model_fields.items():
         for key in getattr(field.annotation, "model_fields", {}):
             assert f"| `{name}.{key}` |" in text
+    for key in OwnRule.model_fields:
+        assert f"| `rule.{key}` |" in text
     for rule in Book(Policy()).names:
         assert f"`{rule}`" in text
 

@@ -17,6 +17,7 @@ from nextoffer import keyed
 from nextoffer.errors import PolicyError
 from nextoffer.policy.logic import Values
 from nextoffer.policy.offering import Offering
+from nextoffer.policy.wide import Wide
 from nextoffer.tables.flow import FeatureTable, Floats, Indices, Kind, RuleFacts, Scores
 
 _HANDFUL = 4  # customers, of whom plain values are quicker to get than arrays
@@ -83,6 +84,11 @@ class Batch:
         """The pair features there are, without ``pair.``."""
         nobody = np.empty(0, dtype=np.intp)
         return tuple(self.scores.pair_values(nobody, nobody))
+
+    @cached_property
+    def wide(self) -> Wide:
+        """The columns by name, each as an array that broadcasts to (n, P)."""
+        return Wide(self)
 
     @cached_property
     def customer_keys(self) -> npt.NDArray[np.uint64]:

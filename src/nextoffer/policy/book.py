@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from nextoffer.policy.applied import applied, own_rules
 from nextoffer.policy.arbitration import TOP_N, arbitration_rules
 from nextoffer.policy.contact import contact_rules, limits
 from nextoffer.policy.eligibility import consent_rules, eligibility_rules
 from nextoffer.policy.file import Policy
+from nextoffer.policy.offering import Offering
 from nextoffer.policy.rule import Rule, stage_of
+from nextoffer.tables.flow import Kind
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,9 @@ class Book:
 
     policy: Policy
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Book, (self.policy,)  # what was made of it holds functions, which do not travel
+
     @cached_property
     def rules(self) -> tuple[Rule, ...]:
         """The rules on single pairs, by the stage they belong to."""
@@ -34,9 +42,20 @@ class Book:
         return (
             *consent_rules(policy.consent),
             *eligibility_rules(policy.eligibility),
+            *own_rules(policy.rule),
             *contact_rules(policy.contact),
             *arbitration_rules(policy.arbitration),
         )
+
+    def check(self, kinds: Mapping[str, Kind], offering: Offering) -> None:
+        """Find out whether the rules fit columns of these kinds, products' included, and these products.
+
+        Raises
+        ------
+        PolicyError
+            They do not; all problems are named.
+        """
+        applied([rule for rule in self.policy.rule if rule.enabled], kinds, offering)
 
     @cached_property
     def names(self) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ over customers, and chance is keyed by seed, customer and product.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,7 @@ from nextoffer.policy.output import DecisionIds, Writer, plain
 from nextoffer.policy.ranking import Ranking, ranked
 from nextoffer.policy.reasons import reasons_told
 from nextoffer.policy.told import Telling, Told
-from nextoffer.tables.flow import FeatureTable, RuleFacts, Scores
+from nextoffer.tables.flow import FeatureTable, Kind, RuleFacts, Scores
 
 __all__ = ["Decided", "Decider", "DecisionIds", "decide"]
 
@@ -103,6 +104,16 @@ class Decider:
         self.offering = Offering(products)
         self._writer = Writer(self.offering, ids, self.book)
         self._rows = RowWriter(self.offering, ids, self.book)
+
+    def check(self, kinds: Mapping[str, Kind]) -> None:
+        """Find out before any customer is read whether the policy's rules fit columns of these kinds, and the products.
+
+        Raises
+        ------
+        PolicyError
+            They do not; all problems are named.
+        """
+        self.book.check({**self.offering.kinds, **kinds}, self.offering)
 
     def batch(self, scores: Scores, facts: RuleFacts, features: FeatureTable) -> Batch:
         """Return n customers with the products.

@@ -18,12 +18,13 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from nextoffer.errors import PolicyError
-from nextoffer.policy.logic import Columns, Condition, Mask
+from nextoffer.policy.logic import Columns, Mask, Truth
 from nextoffer.policy.typecheck import NAMES, TypeCheck, column_name
 from nextoffer.tables.flow import Kind
 
 _LONGEST = 400  # tokens: far beyond any rule a person reads, far below what could exhaust the parser's stack
 _DEEPEST = 40
+_MOST_WORK = 4000  # comparisons: flags compared with flags are looked at from both sides, and so on within each
 
 _TWO_SIDES = frozenset({"this", "expression"})
 _ALLOWED: dict[type[exp.Expr], frozenset[str]] = {
@@ -54,7 +55,7 @@ class Expression:
 
     text: str
     names: tuple[str, ...]
-    _true: Condition
+    _truth: Truth
 
     def holds(self, columns: Columns) -> Mask:
         """Return where the expression is known to be true.
@@ -69,7 +70,11 @@ class Expression:
         -------
         bool of the columns' shape.
         """
-        return np.asarray(self._true(columns), dtype=np.bool_)
+        return np.asarray(self._truth.yes(columns), dtype=np.bool_)
+
+    def fails(self, columns: Columns) -> Mask:
+        """Return where the expression is known to be false; columns and shape are those of `holds`."""
+        return np.asarray(self._truth.no(columns), dtype=np.bool_)
 
 
 @dataclass(frozen=True)
@@ -80,21 +85,26 @@ class Parsed:
     names: tuple[str, ...]
     tree: exp.Expr
 
-    def typed(self, kinds: Mapping[str, Kind]) -> Expression:
+    def typed(self, kinds: Mapping[str, Kind], closed: Mapping[str, str] | None = None) -> Expression:
         """Return the expression over columns of these kinds.
+
+        Parameters
+        ----------
+        closed
+            Why columns that there are may not be used.
 
         Raises
         ------
         PolicyError
             It names unknown columns, or compares what cannot be compared.
         """
-        check = TypeCheck(kinds)
+        check = TypeCheck(kinds, closed)
         kind, truth = check.part(self.tree)
         if kind in ("number", "category"):
             check.problems.append(f"it is {NAMES[kind]}, but must be true or false")
         if check.problems:
             raise PolicyError(_about(self.text, check.problems))
-        return Expression(self.text, self.names, truth.yes)
+        return Expression(self.text, self.names, truth)
 
 
 def expression(text: str, kinds: Mapping[str, Kind]) -> Expression:
@@ -123,6 +133,8 @@ def parsed(text: str) -> Parsed:
     """
     tree = _parse(text)
     problems = [problem for problem in map(_objection, tree.walk()) if problem]
+    if not problems and max(_work(tree)) > _MOST_WORK:
+        problems = ["too entangled: flags are compared with flags that are compared with flags, and so on"]
     if problems:
         raise PolicyError(_about(text, problems))
     return Parsed(text, tuple(dict.fromkeys(column_name(c) for c in tree.find_all(exp.Column))), tree)
@@ -160,6 +172,29 @@ def _check_tokens(text: str, tokens: list[sqlglot.Token]) -> None:
         problem = f"too long: at most {_LONGEST} words and {_DEEPEST} brackets deep"
     if problem:
         raise PolicyError(_about(text, [problem]))
+
+
+def _work(node: exp.Expr) -> tuple[int, int]:
+    """Return about how many comparisons it takes to find where `node` is true, and where it is false."""
+    if isinstance(node, exp.Not):
+        yes, no = _work(node.this)
+        return no, yes
+    parts = [_work(child) for child in node.iter_expressions()]
+    yes, no = (sum(part[side] for part in parts) for side in (0, 1))
+    if isinstance(node, exp.And | exp.Or | exp.Paren):
+        return yes, no
+    if isinstance(node, exp.Is):
+        return (
+            (yes, yes)
+            if node.expression.this is True
+            else (no, no)
+            if node.expression.this is False
+            else (yes + no,) * 2
+        )
+    if isinstance(node, exp.In):
+        both = sum(parts[0]) * len(node.expressions) + sum(map(sum, parts[1:]))
+        return both, both
+    return (yes + no, yes + no) if isinstance(node, exp.EQ | exp.NEQ) else (max(1, yes), max(1, yes))
 
 
 def _objection(node: exp.Expr) -> str | None:

@@ -14,6 +14,7 @@ from nextoffer.policy.arbitration import Arbitration
 from nextoffer.policy.catalogue import Catalogue, OwnReasons
 from nextoffer.policy.contact import Contact
 from nextoffer.policy.eligibility import Consent, Eligibility
+from nextoffer.policy.rules import Rules, packaged_rules
 from nextoffer.policy.section import Count, Section, Share
 
 __all__ = ["Arbitration", "Consent", "Contact", "Eligibility", "Policy", "ReasonLimits"]
@@ -38,6 +39,8 @@ class Policy(Section, OwnReasons):
         Orders offers of equal score.
     consent, eligibility, contact, arbitration
         The rules, by the stage at which they stop an offer.
+    rule
+        The bank's own rules, and the package's, in the order in which they are asked.
     reasons
         How many reasons an offer gets.
     reason
@@ -54,6 +57,7 @@ class Policy(Section, OwnReasons):
     eligibility: Eligibility = Eligibility()
     contact: Contact = Contact()
     arbitration: Arbitration = Arbitration()
+    rule: Rules = Field(default_factory=packaged_rules)
     reasons: ReasonLimits = ReasonLimits()
 
     @classmethod
@@ -81,7 +85,8 @@ class Policy(Section, OwnReasons):
     @property
     def reads(self) -> frozenset[str]:
         """Names of the columns that rules and decisions look at where a bank has them, ``pair.`` ones included."""
-        return _READS
+        own = {name for rule in self.rule if rule.enabled for name in rule.reads if not name.startswith("product.")}
+        return _READS | own
 
     @property
     def catalogue(self) -> Catalogue:

@@ -8,11 +8,13 @@ element by element: a value never depends on which others are in the batch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
+
+from nextoffer.tables.flow import Indices
 
 Mask = npt.NDArray[np.bool_]
 Values = npt.NDArray[Any]
@@ -103,6 +105,35 @@ def flag_null(a: Truth) -> Truth:
 def surely(a: Truth) -> Truth:
     """``a is true``."""
     return Truth(a.yes, lambda c: ~a.yes(c))
+
+
+class Coded(Protocol):
+    """Columns of which the texts are also known as places in the distinct ones."""
+
+    def coded(self, name: str) -> tuple[Indices, Values] | None:
+        """Return a text's places (n,) and the distinct ones (T, 1), or None where it is not worth while."""
+        ...
+
+
+def by_text(name: str, others: Collection[str], truth: Truth) -> Truth:
+    """Return `truth`, which looks at the text `name` and at nothing else of a customer, by way of the distinct texts.
+
+    Each of them is looked at once, where the columns are `Coded`; `others` are the further columns it looks at.
+    """
+
+    def once(condition: Condition) -> Condition:
+        def run(columns: Columns) -> Mask:
+            coded = getattr(columns, "coded", None)
+            found = coded and coded(name)
+            if found is None:
+                return condition(columns)
+            places, texts = found
+            distinct = condition({name: texts, **{other: columns[other] for other in others}})
+            return np.asarray(distinct[places])
+
+        return run
+
+    return Truth(once(truth.yes), once(truth.no))
 
 
 def arithmetic(operation: Arithmetic) -> Callable[[Computed, Computed], Computed]:

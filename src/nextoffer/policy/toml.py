@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
@@ -52,17 +53,19 @@ def parse(text: str, shape: type[Model], *, where: str) -> Model:
     try:
         return shape.model_validate(content)
     except ValidationError as error:
-        raise PolicyError(problems(error, shape, where=where)) from None
+        raise PolicyError(problems(error, shape, where=where, content=content)) from None
 
 
-def problems(error: ValidationError, shape: type[BaseModel], *, where: str) -> list[str]:
-    """Return one line for each thing pydantic found wrong with a `shape`."""
-    return [f"{where}: {_problem(found, shape)}" for found in error.errors()]
+def problems(
+    error: ValidationError, shape: type[BaseModel], *, where: str, content: Mapping[str, Any] | None = None
+) -> list[str]:
+    """Return one line for each thing pydantic found wrong with a `shape`; `content` is what it was made of."""
+    return [f"{where}: {_problem(found, shape, content or {})}" for found in error.errors()]
 
 
-def _problem(found: Mapping[str, Any], shape: type[BaseModel]) -> str:
+def _problem(found: Mapping[str, Any], shape: type[BaseModel], content: Mapping[str, Any]) -> str:
     path = found["loc"]
-    place = ".".join(str(step) for step in path) or "the file"
+    place = ".".join(_steps(path, content)) or "the file"
     if found["type"] == "extra_forbidden":
         known = _keys(shape, path[:-1])
         return f"{place}: unknown key{did_you_mean(str(path[-1]), known)}; there are {', '.join(known)}"
@@ -71,6 +74,17 @@ def _problem(found: Mapping[str, Any], shape: type[BaseModel]) -> str:
     if found["type"] == "value_error":
         return f"{place}: {found['ctx']['error']}"
     return f"{place}: found {found['input']!r}; {found['msg'].lower()}"
+
+
+def _steps(path: Iterable[str | int], content: Any) -> Iterable[str]:
+    """Yield the steps of a path; an entry of an array of tables goes by its id where it has one."""
+    for step in path:
+        try:
+            content = content[step]
+        except (LookupError, TypeError):
+            content = None
+        named = content.get("id") if isinstance(step, int) and isinstance(content, dict) else None
+        yield named if isinstance(named, str) and re.fullmatch(r"\w{1,60}", named) else str(step)
 
 
 def _keys(shape: type[BaseModel], path: Iterable[str | int]) -> list[str]:

@@ -50,13 +50,23 @@ _ARITHMETIC: dict[type[exp.Expr], Callable[[Computed, Computed], Computed]] = {
 class TypeCheck:
     """Types one expression over columns of known kinds; what does not fit is collected in `problems`."""
 
-    def __init__(self, kinds: Mapping[str, Kind]) -> None:
-        self.kinds = kinds
+    def __init__(self, kinds: Mapping[str, Kind], closed: Mapping[str, str] | None = None) -> None:
+        self.kinds, self.closed = kinds, closed or {}
         self.problems: list[str] = []
 
     def part(self, node: exp.Expr) -> Part:
         """Return the kind and operation of `node`, whose form has been checked."""
-        return _BY_NODE[type(node)](self, node)
+        found = _BY_NODE[type(node)](self, node)
+        return self._by_text(node, found) if type(node) in _OF_TEXTS else found
+
+    def _by_text(self, node: exp.Expr, found: Part) -> Part:
+        """Return a comparison of one text of the customer, with constants and products, as one of distinct texts."""
+        names = {column_name(column) for column in node.find_all(exp.Column)}
+        product = {name for name in names if name.startswith("product.")}
+        own = next(iter(names - product), "")
+        if found.kind is None or len(names - product) != 1 or self.kinds[own] != "category":
+            return found
+        return Part(found.kind, logic.by_text(own, product, found.run))
 
     def _paren(self, node: exp.Expr) -> Part:
         return self.part(node.this)
@@ -64,6 +74,8 @@ class TypeCheck:
     def _column(self, node: exp.Expr) -> Part:
         name = column_name(node)
         kind = self.kinds.get(name)
+        if kind is None and name in self.closed:
+            return self._broken(f"column '{name}' may not be used: {self.closed[name]}")
         if kind is None:
             return self._broken(f"unknown column '{name}'{did_you_mean(name, self.kinds)}")
         values: Computed = lambda columns: columns[name]  # noqa: E731  a def would be named for nothing
@@ -165,6 +177,7 @@ def column_name(column: exp.Expr) -> str:
     return ".".join(part.name for part in column.parts)
 
 
+_OF_TEXTS = frozenset({exp.EQ, exp.NEQ, exp.In, exp.Is})
 _SIGN: dict[type[exp.Expr], str] = {
     exp.GT: ">", exp.GTE: ">=", exp.LT: "<", exp.LTE: "<=", exp.Add: "+", exp.Sub: "-", exp.Mul: "*", exp.Div: "/",
 }  # fmt: skip

@@ -30,6 +30,7 @@ from nextoffer.policy.stats import FeatureStats
 from nextoffer.run import artefact
 from nextoffer.run.explain import Explanation, explained
 from nextoffer.run.labels import MAX_CUSTOMERS, Sample, labelled, learned_from
+from nextoffer.run.namable import kinds_of
 from nextoffer.run.stored import Stored
 from nextoffer.tables.bank import Bank
 from nextoffer.tables.flow import Known
@@ -207,13 +208,20 @@ class Engine:
         return Stored.load(path)
 
     def desk(self, products: pa.Table, as_of: date | None = None) -> Desk:
-        """Return the engine made ready to decide about these products on this day; the fit's by default."""
+        """Return the engine made ready to decide about these products on this day; the fit's by default.
+
+        Raises
+        ------
+        PolicyError
+            A rule of the policy does not fit the columns or products; all problems are named.
+        """
         day = as_of or self.as_of
         for before, desk in self._desks:
             if before is products and desk.as_of == day:
                 return desk
         ids = DecisionIds(day, self.model_id, self.policy.seed)
         decider = Decider(products, policy=self.policy, catalogue=self.catalogue, ids=ids)
+        decider.check(kinds_of(self.spec, self.policy.reads, ranker=self.ranker, products=products))
         made = Desk(self.ranker, Products.of(products), decider, day)
         self._desks[:] = [(products, made)]
         return made
