@@ -37,6 +37,8 @@ class Batch:
         n customers, in the rows of `scores`.
     products
         P products, in the columns of `scores`.
+    natural
+        float32 (n, P): the propensity without an offer; None where no model says.
 
     Raises
     ------
@@ -48,6 +50,7 @@ class Batch:
     facts: RuleFacts
     features: FeatureTable
     products: pa.Table
+    natural: npt.NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         shape = (len(self.features), self.products.num_rows)
@@ -89,6 +92,11 @@ class Batch:
     def wide(self) -> Wide:
         """The columns by name, each as an array that broadcasts to (n, P)."""
         return Wide(self)
+
+    @cached_property
+    def kept(self) -> dict[object, object]:
+        """What was worked out for the whole batch, under a key of whoever did, to be had again."""
+        return {}
 
     @cached_property
     def customer_keys(self) -> npt.NDArray[np.uint64]:

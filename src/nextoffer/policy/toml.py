@@ -97,25 +97,34 @@ def _keys(shape: type[BaseModel], path: Iterable[str | int]) -> list[str]:
     return list(shape.model_fields)
 
 
-def dump(content: Mapping[str, Any]) -> str:
+def dump(content: Mapping[str, Any], within: str = "") -> str:
     """Return `content` as TOML: plain values first, then its tables, then its arrays of tables, in the order given.
 
-    >>> print(dump({"top": 1, "box": {"open": True, "names": ["a"]}}), end="")
+    `within` is the path of the table that `content` is, with a dot at its end.
+
+    >>> print(dump({"top": 1, "box": {"open": True, "lid": {"names": ["a"]}}}), end="")
     top = 1
     <BLANKLINE>
     [box]
     open = true
+    <BLANKLINE>
+    [box.lid]
     names = ["a"]
     """
     plain, tables, arrays = [], [], []
-    for key, value in content.items():
+    for key, value in ((_key(key), value) for key, value in content.items()):
+        path = f"{within}{key}"
         if isinstance(value, Mapping):
-            tables.append((f"[{key}]", value))
+            tables.append((path, f"[{path}]", value))
         elif isinstance(value, Sequence) and value and isinstance(value[0], Mapping):
-            arrays += [(f"[[{key}]]", entry) for entry in value]
+            arrays += [(path, f"[[{path}]]", entry) for entry in value]
         elif not isinstance(value, Sequence) or isinstance(value, str) or value:
             plain.append(f"{key} = {_value(value)}\n")
-    return "".join(plain) + "".join(f"\n{head}\n{dump(body)}" for head, body in tables + arrays)
+    return "".join(plain) + "".join(f"\n{head}\n{dump(body, f'{path}.')}" for path, head, body in tables + arrays)
+
+
+def _key(key: str) -> str:
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _value(key)
 
 
 def _value(value: object) -> str:
