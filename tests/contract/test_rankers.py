@@ -148,6 +148,30 @@ def test_one_by_one_is_the_same_as_all_at_once(fitted: Fitted) -> None:
         assert all(np.array_equal(beside[name], together[name], equal_nan=True) for name in together)
 
 
+def test_uncertainty_is_a_standard_deviation_per_pair_or_not_stated(fitted: Fitted) -> None:
+    stated = fitted.score(CUSTOMERS).uncertainty
+    assert (stated is not None) == (fitted.ranker.name in {"glassbox", "choice"})
+    if stated is not None:
+        assert stated.shape == (20, 6)
+        assert stated.dtype == np.float32
+        assert np.isfinite(stated).all()
+        assert (stated > 0).all()
+
+
+def test_uncertainty_does_not_depend_on_who_is_scored_beside(fitted: Fitted) -> None:
+    many = worlds.customers(333, seed=10)
+    whole = fitted.score(many).uncertainty
+    with kernels():
+        quick = fitted.score(many).uncertainty
+    if whole is None:
+        assert quick is None
+        return
+    assert np.array_equal(quick, whole)
+    for chunk in (1, 8, 50):
+        parts = (many.take(np.arange(i, min(i + chunk, 333))) for i in range(0, 333, chunk))
+        assert np.array_equal(np.concatenate([fitted.score(part).uncertainty for part in parts]), whole)
+
+
 @pytest.mark.parametrize("chunk", [1, 8, 9, 50, 333])
 def test_any_chunking_gives_the_same_scores(fitted: Fitted, chunk: int) -> None:
     many = worlds.customers(333, seed=10)
@@ -229,6 +253,7 @@ def test_saved_and_loaded_it_answers_the_same(fitted: Fitted, tmp_path: Path) ->
     assert np.array_equal(after.log_odds, before.log_odds)
     assert np.array_equal(after.contributions(rows, cols), before.contributions(rows, cols))
     assert np.array_equal(after.average, before.average)
+    assert np.array_equal(after.uncertainty, before.uncertainty)
     assert after.features == before.features
     assert loaded.name == fitted.ranker.name
     assert json.loads(json.dumps(loaded.summary())) == json.loads(json.dumps(fitted.ranker.summary()))

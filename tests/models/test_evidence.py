@@ -41,7 +41,7 @@ def test_noise_is_held_tighter_than_signal_and_a_group_of_noise_tighter_still() 
 
 @given(estimates, st.floats(0.01, 100))
 def test_shrinking_keeps_order_and_goes_towards_the_middle(values: Floats, variance: float) -> None:
-    shrunk = shrink_to_mean(values, np.full(len(values), variance))
+    shrunk, _ = shrink_to_mean(values, np.full(len(values), variance))
     order = np.argsort(values)
     assert (np.diff(shrunk[order]) >= -1e-9).all()
     assert shrunk.mean() == pytest.approx(values.mean(), abs=1e-9)
@@ -50,13 +50,22 @@ def test_shrinking_keeps_order_and_goes_towards_the_middle(values: Floats, varia
 
 def test_what_is_measured_exactly_is_not_shrunk_and_what_is_all_noise_becomes_the_mean() -> None:
     values = np.array([-2.0, 0.0, 1.0, 3.0])
-    assert shrink_to_mean(values, np.full(4, 1e-9)) == pytest.approx(values, abs=1e-6)
-    assert shrink_to_mean(values, np.full(4, 1e6)) == pytest.approx(np.full(4, 0.5))
-    assert shrink_to_mean(values[:2], np.full(2, 1e6)).tolist() == [-2.0, 0.0]
+    assert shrink_to_mean(values, np.full(4, 1e-9))[0] == pytest.approx(values, abs=1e-6)
+    assert shrink_to_mean(values, np.full(4, 1e6))[0] == pytest.approx(np.full(4, 0.5))
+    few, between = shrink_to_mean(values[:2], np.full(2, 1e6))
+    assert few.tolist() == [-2.0, 0.0]
+    assert between == np.inf
+
+
+def test_the_spread_of_what_is_estimated_is_found_beneath_the_noise() -> None:
+    draw = np.random.default_rng(4)
+    noise = draw.uniform(0.2, 1.0, 4000)
+    values = draw.normal(0.0, 0.5, 4000) + draw.normal(0.0, 1.0, 4000) * np.sqrt(noise)
+    assert shrink_to_mean(values, noise)[1] == pytest.approx(0.25, rel=0.25)
 
 
 def test_the_uncertain_are_shrunk_most() -> None:
-    shrunk = shrink_to_mean(np.array([-2.0, -2.0, 0.0, 2.0, 2.0]), np.array([0.1, 4.0, 0.1, 4.0, 0.1]))
+    shrunk, _ = shrink_to_mean(np.array([-2.0, -2.0, 0.0, 2.0, 2.0]), np.array([0.1, 4.0, 0.1, 4.0, 0.1]))
     assert abs(shrunk[1]) < abs(shrunk[0])
     assert abs(shrunk[3]) < abs(shrunk[4])
 

@@ -79,9 +79,11 @@ def test_earlier_factors_are_left_as_they_are() -> None:
     assert second.latest is not None
     assert np.array_equal(second.latest.earlier, first.weights)
     assert second.rank == 2
+    assert second.factors[0] is first.latest
+    assert sum(np.outer(f.w, f.v) for f in second.factors) == pytest.approx(second.weights)
 
 
 def test_no_factor_is_nothing_to_refine() -> None:
     offers, _ = students(500)
-    start = replace(grown(offers), latest=None)
+    start = replace(grown(offers), factors=())
     assert start.refined(lambda: [offers]) is start

@@ -82,11 +82,17 @@ class Affinity:
         (P,) log-odds of a customer with average attributes (all zero).
     rank
         Number of factors.
+    factors
+        The factors that the weights are the sum of.
+    between
+        Variance of the products' bases around their mean.
     """
 
     weights: Floats
     base: Floats
     rank: int
+    factors: tuple[Factor, ...] = ()
+    between: float = np.inf
 
     def log_odds(self, attributes: Floats) -> Floats:
         """Return (n, P) for `attributes` (n, A)."""
@@ -102,7 +108,12 @@ class AffinityFit:
     weights: Floats
     rank: int = 0
     base: Floats | None = None
-    latest: Factor | None = None
+    factors: tuple[Factor, ...] = ()
+
+    @property
+    def latest(self) -> Factor | None:
+        """The factor that was grown last."""
+        return self.factors[-1] if self.factors else None
 
     @classmethod
     def start(cls, sums: AffinitySums, groups: Indices) -> AffinityFit:
@@ -116,20 +127,23 @@ class AffinityFit:
         w, v, alpha, tau = _factor(score, covariance, information, self.groups)
         weights = self.weights + np.outer(w, v)
         base = np.log(rate / (1.0 - rate)) - (mean * weights).sum(axis=0)
-        return replace(self, weights=weights, rank=self.rank + 1, latest=Factor(w, v, base, self.weights, alpha, tau))
+        factors = (*self.factors, Factor(w, v, base, self.weights, alpha, tau))
+        return replace(self, weights=weights, rank=self.rank + 1, factors=factors)
 
     def refined(self, offers: Pass) -> AffinityFit:
         """Return the fit with its latest factor and the bases at the logistic optimum."""
-        if self.latest is None:
+        if not self.factors:
             return self
-        factor = refined(self.latest, self.groups, offers)
-        return replace(self, weights=factor.earlier + np.outer(factor.w, factor.v), base=factor.base, latest=factor)
+        factor = refined(self.factors[-1], self.groups, offers)
+        weights, factors = factor.earlier + np.outer(factor.w, factor.v), (*self.factors[:-1], factor)
+        return replace(self, weights=weights, base=factor.base, factors=factors)
 
     def affinity(self) -> Affinity:
         """Return the model; product bases are drawn to their mean as far as noise explains their spread."""
         rate, information, mean, _ = _moments(self.sums)
         observed = np.log(rate / (1.0 - rate)) - (mean * self.weights).sum(axis=0) if self.base is None else self.base
-        return Affinity(self.weights, shrink_to_mean(observed, 1.0 / np.maximum(information, 1e-9)), self.rank)
+        base, between = shrink_to_mean(observed, 1.0 / np.maximum(information, 1e-9))
+        return Affinity(self.weights, base, self.rank, self.factors, between)
 
 
 def held_out_sums(parts: list[AffinitySums]) -> list[AffinitySums]:

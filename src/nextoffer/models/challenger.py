@@ -270,6 +270,11 @@ class TreeScores:
                 out[:, j] = self.booster.predict(self._matrix(rows, np.full(n, j)), raw_score=True)
         return out
 
+    @property
+    def uncertainty(self) -> None:
+        """Not stated by trees."""
+        return None
+
     def contributions(self, rows: Indices, cols: Indices) -> npt.NDArray[np.float32]:
         """Return float32 (m, F): TreeSHAP values."""
         return self._explain(rows, cols)[:, :-1].astype(np.float32)

@@ -26,6 +26,7 @@ from nextoffer.models.indicators import Block, Indicators, common, crossed, main
 from nextoffer.models.logit import Choices, Likelihood, Logit, heavy_tailed
 from nextoffer.models.ranker import sigmoid
 from nextoffer.models.scorecard import Cross, Scorecard, with_average
+from nextoffer.models.spread import Spread
 from nextoffer.models.training import Training
 from nextoffer.tables.flow import FeatureTable, Floats, Indices
 
@@ -35,6 +36,8 @@ CROSSES = (("held", "held"), ("tenure_days", "held"), ("holdings_count", "held")
 _CROSS_RIDGE = 4.0
 """A term of two features is drawn to 0 so many times as strongly as one of a single feature."""
 _REFINEMENTS = 3
+_JACKKNIFED = 10_000
+"""The jackknife is averaged over about so many choice sets."""
 
 
 @dataclass(frozen=True)
@@ -80,10 +83,12 @@ class ChoiceRanker(CompiledRanker):
         tried, first = self._tried(indicators, sets, folds == 0)
         ridge = min(tried, key=lambda r: tried[r])
         others = (Likelihood.of(indicators, sets.without(folds == fold)) for fold in range(1, self.folds))
-        fitted = Logit.mean([first, *(self._fitted(learn, ridge, None) for learn in others)])
+        fits = [first, *(self._fitted(learn, ridge, None) for learn in others)]
+        fitted = Logit.mean(fits)
         fitted = replace(fitted, intercept=fitted.intercept + _shift(fitted, indicators, whole))
         pairs = training.pair_features[-1]
         card = with_average(compiled(fitted, indicators, codings), training.snapshots[-1], pairs)
+        spread = Spread.of_products(_jackknife(fits, indicators, whole))
         summary = {
             "pairs": len(training),
             "accepted": float(training.labels.sum()),
@@ -94,7 +99,7 @@ class ChoiceRanker(CompiledRanker):
             "held_out_loss_by_ridge": {str(r): round(v, 3) for r, v in tried.items()},
             "iterations": fitted.iterations,
         }
-        return replace(self, card_=card, pairs_=pairs, summary_=summary)
+        return replace(self, card_=replace(card, spread=spread), pairs_=pairs, summary_=summary)
 
     def _meeting(self, codings: Sequence[Coding], features: FeatureTable) -> list[tuple[int, int]]:
         """Return the pairs of columns that `crosses` names, each once."""
@@ -198,6 +203,13 @@ def _shift(fitted: Logit, indicators: Indicators, choices: Choices) -> float:
     log_odds = fitted.log_odds(indicators, choices.codes)
     accepted = choices.accepted.sum()
     return float(brentq(lambda d: float((choices.offered * sigmoid(log_odds + d)).sum() - accepted), -100.0, 100.0))
+
+
+def _jackknife(fits: Sequence[Logit], indicators: Indicators, choices: Choices) -> Floats:
+    """Return (P,): the delete-a-group jackknife's variance of each product's log-odds, mean over the choice sets."""
+    some = choices.take(np.arange(0, len(choices.codes), max(1, len(choices.codes) // _JACKKNIFED)))
+    spread = np.stack([f.log_odds(indicators, some.codes) for f in fits]).var(axis=0)
+    return np.asarray((len(fits) - 1.0) * np.average(spread, axis=0, weights=some.count))
 
 
 def compiled(fitted: Logit, indicators: Indicators, codings: Sequence[Coding]) -> Scorecard:

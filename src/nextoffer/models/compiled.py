@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -14,6 +14,7 @@ from nextoffer.errors import ModelError
 from nextoffer.models.pairs import PairFeatures
 from nextoffer.models.products import Products
 from nextoffer.models.scorecard import Scorecard, ScorecardScores
+from nextoffer.models.spread import between_products
 from nextoffer.tables.flow import FeatureTable
 
 
@@ -103,4 +104,9 @@ def _mixed(card: Scorecard, pairs: PairFeatures, products: Products) -> tuple[Sc
         mine = np.array([place]) if place >= 0 else alike if len(alike) else np.arange(len(known))
         share[mine, j] = 1.0 / len(mine)
     collaborative = pairs.collaborative.mixed(share, places)
-    return card.mixed(share), PairFeatures(products, collaborative, pairs.sources)
+    mixed = card.mixed(share)
+    if card.spread is not None:
+        levels = np.column_stack([card.levels, card.spread.weights])
+        spare = np.where(places[:, None] < 0, between_products(levels, known.types, products.types), 0.0)
+        mixed = replace(mixed, spread=card.spread.mixed(share, spare))
+    return mixed, PairFeatures(products, collaborative, pairs.sources)

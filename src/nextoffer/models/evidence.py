@@ -46,26 +46,30 @@ def posterior(information: Floats, score: Floats, precision: Floats) -> tuple[Fl
     return covariance @ score, np.diag(covariance)
 
 
-def shrink_to_mean(estimates: Floats, variances: Floats) -> Floats:
-    """Return estimates drawn towards their common mean as far as their noise explains their spread.
+def shrink_to_mean(estimates: Floats, variances: Floats) -> tuple[Floats, float]:
+    """Return estimates drawn towards their common mean as far as their noise explains their spread, and that spread².
+
+    The second is τ², the variance of what is estimated around its mean; infinite for fewer than three estimates, which
+    are left as they are.
 
     Empirical Bayes for ``estimate ~ N(θ, variance)``, ``θ ~ N(mean, τ²)``, τ² by maximum likelihood over a grid.
 
-    >>> shrink_to_mean(np.array([1.0, 1.1, 0.9]), np.array([1.0, 1.0, 1.0])).round(2).tolist()
-    [1.0, 1.0, 1.0]
+    >>> drawn, between = shrink_to_mean(np.array([1.0, 1.1, 0.9]), np.array([1.0, 1.0, 1.0]))
+    >>> drawn.round(2).tolist(), between
+    ([1.0, 1.0, 1.0], 0.0)
     """
     if len(estimates) < 3:
-        return estimates
+        return estimates, np.inf
     spread = np.var(estimates) + 1e-12
-    best, best_fit = np.zeros(0), -np.inf
+    best, between, best_fit = np.zeros(0), 0.0, -np.inf
     for tau2 in spread * np.r_[0.0, np.geomspace(1e-3, 2.0, 40)]:
         weight = 1.0 / (variances + tau2)
         mean = (weight * estimates).sum() / weight.sum()
         fit = float(np.log(weight).sum() - np.log(weight.sum()) - (weight * (estimates - mean) ** 2).sum())
         if fit > best_fit:
             keep = tau2 / (variances + tau2)
-            best, best_fit = mean + keep * (estimates - mean), fit
-    return best
+            best, between, best_fit = mean + keep * (estimates - mean), float(tau2), fit
+    return best, between
 
 
 def stack(parts: Floats, labels: Floats, offset: Floats, weights: Floats, *, free: int = 1) -> Floats:

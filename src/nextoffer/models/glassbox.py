@@ -6,7 +6,7 @@
    on top of the cross-fitted affinity.
 3. *Stacking* (`evidence.stack`): every part gets a multiplier ≥ 0 learned on rows it was not fitted to; noise gets 0.
    This also calibrates.
-4. *Compiling*: everything becomes bin edges and float32 tables.
+4. *Compiling*: everything becomes bin edges and float32 tables, and so does what the data leave open (`spreading`).
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from nextoffer.models.offset import Offset
 from nextoffer.models.pairs import coverage
 from nextoffer.models.prepared import prepare
 from nextoffer.models.scorecard import with_average
+from nextoffer.models.spreading import learned_spread
 from nextoffer.models.training import Training
 from nextoffer.tables.flow import Floats, Indices
 
@@ -64,8 +65,9 @@ class GlassboxRanker(CompiledRanker):
         multipliers = stack(parts, training.labels, offset.base, training.weights)
         pairs = training.pair_features[-1]
         card = with_average(assemble(design, offset, terms, multipliers), training.snapshots[-1], pairs)
+        known = learned_spread(design, training, offset.affinity, terms=terms, multipliers=multipliers, card=card)
         summary = _summary(design, training, offset, terms, multipliers)
-        return replace(self, card_=card, pairs_=pairs, summary_=summary)
+        return replace(self, card_=replace(card, spread=known), pairs_=pairs, summary_=summary)
 
     def _boosted(self, design: Design, training: Training, folds: Indices, offset: Offset) -> list[Term]:
         if self.boosting is None:

@@ -34,6 +34,11 @@ class PlainScores:
         """float32 (P, 1): zero, as no customers are remembered."""
         return np.zeros((self.log_odds.shape[1], 1), dtype=np.float32)
 
+    @property
+    def uncertainty(self) -> None:
+        """Not stated."""
+        return None
+
     def contributions(self, rows: Indices, cols: Indices) -> npt.NDArray[np.float32]:
         """Return float32 (m, 1): the whole log-odds."""
         return self.log_odds[rows, cols][:, None]

@@ -10,7 +10,7 @@ so every part is exact, and the same to the last bit however customers are batch
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -22,9 +22,10 @@ from nextoffer.models import kernels
 from nextoffer.models.coding import HANDFUL, Bins, Coder, Coding
 from nextoffer.models.pair_columns import ChosenPairs, PairColumn, pair_codes
 from nextoffer.models.pairs import PairFeatures
+from nextoffer.models.spread import Spread
+from nextoffer.models.stacked import Stacked, Table
 from nextoffer.tables.flow import FeatureTable, Floats, Indices
 
-Table = npt.NDArray[np.float32]
 _Whole = npt.NDArray[np.int64]
 PAIR = "pair."
 
@@ -71,6 +72,8 @@ class Scorecard:
         float32 (P,).
     average
         float32 (P, F + G): mean contribution over the customers of the fit, per product.
+    spread
+        What the uncertainty of the log-odds is computed from; None where none was stated.
     """
 
     codings: tuple[Coding, ...]
@@ -80,6 +83,7 @@ class Scorecard:
     crosses: tuple[Cross, ...]
     intercept: Table
     average: Table
+    spread: Spread | None = None
 
     @cached_property
     def features(self) -> tuple[str, ...]:
@@ -124,8 +128,13 @@ class Scorecard:
         codes = self._coder.codes(features, self.code_type)
         return ScorecardScores(self, codes, pair_codes(columns, self.pair_codings, shape, self.code_type), columns)
 
+    @property
+    def levels(self) -> Floats:
+        """(P,): the log-odds of each product averaged over the customers of the fit."""
+        return np.asarray(self.intercept + self.average.sum(axis=1), dtype=np.float64)
+
     def mixed(self, share: Floats) -> Scorecard:
-        """Return the card of other products, each a mixture (P, Q) of the fitted ones."""
+        """Return the card of other products, each a mixture (P, Q) of the fitted ones; it states no spread."""
         mix = share.astype(np.float32)
         return Scorecard(
             self.codings,
@@ -142,6 +151,7 @@ class Scorecard:
         out = {"intercept": self.intercept, "average": self.average}
         out |= {f"table_{i}": t for i, t in enumerate(self.tables)}
         out |= {f"pair_{i}": t for i, t in enumerate(self.pair_tables)}
+        out |= {} if self.spread is None else self.spread.arrays()
         return out | {f"cross_{i}": c.table for i, c in enumerate(self.crosses)}
 
     def to_json(self) -> dict[str, Any]:
@@ -150,6 +160,7 @@ class Scorecard:
             "codings": [c.to_json() for c in self.codings],
             "pair_codings": [c.to_json() for c in self.pair_codings],
             "crosses": [[c.a, c.b] for c in self.crosses],
+            "spread": None if self.spread is None else self.spread.to_json(),
         }
 
     @classmethod
@@ -165,22 +176,8 @@ class Scorecard:
             tuple(Cross(a, b, arrays[f"cross_{i}"]) for i, (a, b) in enumerate(plain["crosses"])),
             arrays["intercept"],
             arrays["average"],
+            Spread.restore(plain["spread"], arrays) if plain.get("spread") is not None else None,
         )
-
-
-@dataclass(frozen=True)
-class Stacked:
-    """F tables one below the other: feature f's begins at row ``starts[f]`` of `rows` (all bins, P)."""
-
-    starts: _Whole
-    rows: Table
-
-    @classmethod
-    def of(cls, tables: Sequence[Table], products: int) -> Stacked:
-        """Return tables (bins, P) stacked."""
-        sizes = np.array([len(t) for t in tables], dtype=np.int64)
-        rows = np.concatenate([np.zeros((0, products), dtype=np.float32), *tables], dtype=np.float32)
-        return cls(np.cumsum(sizes) - sizes, np.ascontiguousarray(rows))
 
 
 @dataclass(frozen=True)
@@ -278,6 +275,11 @@ class ScorecardScores:
         self._add_crosses(out)
         return out
 
+    @cached_property
+    def uncertainty(self) -> Table | None:
+        """float32 (n, P); None where the card has no `Spread`, as one saved by an earlier version."""
+        return None if self.card.spread is None else self.card.spread.deviations(self.codes, self.pair_codes)
+
     def contributions(self, rows: Indices, cols: Indices) -> Table:
         """Return float32 (m, F + G), each feature's side by side in memory.
 
@@ -370,6 +372,4 @@ def with_average(card: Scorecard, features: FeatureTable, pairs: PairFeatures, *
     for j in range(products):
         if count:
             average[j] = scores.contributions(rows, np.full(count, j)).mean(axis=0, dtype=np.float64)
-    return Scorecard(
-        card.codings, card.tables, card.pair_codings, card.pair_tables, card.crosses, card.intercept, average
-    )
+    return replace(card, average=average)

@@ -359,6 +359,9 @@ class Scores(Protocol):
         float (P,)-broadcastable constant: ``intercept + contributions.sum(axis=1) == log_odds`` for each pair.
     average
         float32 (P, F): the mean contribution of each feature over the training customers, per product.
+    uncertainty
+        float32 (n, P): standard deviation of the log-odds given the data learned from; computed when it is asked for.
+        None where a ranker does not state it.
     """
 
     @property
@@ -378,6 +381,11 @@ class Scores(Protocol):
 
     @property
     def average(self) -> npt.NDArray[np.float32]:
+        """See above."""
+        ...
+
+    @property
+    def uncertainty(self) -> npt.NDArray[np.float32] | None:
         """See above."""
         ...
 
