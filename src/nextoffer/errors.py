@@ -6,6 +6,8 @@
     ├── PolicyError     a policy or reason file is wrong      exit code 2
     ├── ModelError      a model cannot be fitted or used      exit code 2
     ├── AllocationError limits are wrong or cannot all be met exit code 2
+    ├── DeliveryError   offers cannot be handed over          exit code 2
+    ├── ExperimentError a test is described, assigned or read wrongly  exit code 2
     └── ArtefactError   a saved model is damaged or foreign   exit code 3
 
 A message says what was found, what was needed and what there is; checks collect every problem before they raise.
@@ -51,6 +53,14 @@ class ModelError(NextOfferError):
 
 class AllocationError(NextOfferError):
     """Limits are wrong, do not fit the offers, or cannot all be met."""
+
+
+class DeliveryError(NextOfferError):
+    """Offers cannot be handed over as asked, or a file of templates is wrong."""
+
+
+class ExperimentError(NextOfferError):
+    """A file of an experiment is wrong, or does not fit its customers."""
 
 
 class ArtefactError(NextOfferError):

@@ -19,6 +19,7 @@ COMMANDS = (
     "fit",
     "recommend",
     "allocate",
+    "export",
     "score",
     "evaluate",
     "explain",

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from nextoffer import __version__
-from nextoffer.cli import allocate, check, demo, evaluate, explain, fit, recommend, score, simulate
+from nextoffer.cli import allocate, check, demo, evaluate, explain, export, fit, recommend, score, simulate
 from nextoffer.errors import NextOfferError
 
 app = typer.Typer(
@@ -29,6 +29,7 @@ for command in (
     fit.fit,
     recommend.recommend,
     allocate.allocate,
+    export.export,
     score.score,
     evaluate.evaluate,
     explain.explain,
