@@ -1,7 +1,7 @@
 """``nextoffer``: the commands, and what becomes of errors.
 
 Exit codes: 0 done · 1 an unexpected fault · 2 the input or the command line is wrong, nothing was written · 3 a saved
-model is damaged.
+model is damaged · 4 two things compared are not the same.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from nextoffer import __version__
-from nextoffer.cli import allocate, check, demo, evaluate, explain, export, fit, recommend, score, simulate
+from nextoffer.cli import allocate, check, demo, evaluate, explain, export, fit, policy, recommend, score, simulate
 from nextoffer.errors import NextOfferError
 
 app = typer.Typer(
@@ -35,6 +35,7 @@ for command in (
     explain.explain,
 ):
     app.command(no_args_is_help=command is not demo.demo)(command)
+app.add_typer(policy.app, name="policy")
 app.add_typer(simulate.app, name="simulate")
 
 

@@ -170,11 +170,7 @@ def _strangers(rule: OwnRule, offering: Offering) -> Iterable[str]:
 
 
 def _ready(rule: OwnRule, require: Expression, where: Expression | None, offering: Offering) -> Applied:
-    asked = np.ones((1, len(offering)), dtype=np.bool_)
-    for key, values in (("product", ids_as_text(offering.ids)), ("product_type", offering.types.to_pylist())):
-        if wanted := getattr(rule, key):
-            asked &= np.array([value in wanted for value in values], dtype=np.bool_)
-    shelf = Shelf(offering)
+    asked, shelf = in_scope(rule, offering), Shelf(offering)
     if where is not None and _of_products(where):
         asked, where = asked & ~where.fails(shelf), None
     if not asked.any():
@@ -182,6 +178,15 @@ def _ready(rule: OwnRule, require: Expression, where: Expression | None, offerin
     if where is None and _of_products(require):
         return Applied(rule, asked, None, require, fixed=asked & refused(rule, require, shelf))
     return Applied(rule, asked, where, require)
+
+
+def in_scope(rule: OwnRule, offering: Offering) -> Mask:
+    """Return the products that a rule is about by their ids and types, bool (1, P)."""
+    within = np.ones((1, len(offering)), dtype=np.bool_)
+    for key, values in (("product", ids_as_text(offering.ids)), ("product_type", offering.types.to_pylist())):
+        if wanted := getattr(rule, key):
+            within &= np.array([value in wanted for value in values], dtype=np.bool_)
+    return within
 
 
 def _of_products(expression: Expression) -> bool:

@@ -140,6 +140,33 @@ def parsed(text: str) -> Parsed:
     return Parsed(text, tuple(dict.fromkeys(column_name(c) for c in tree.find_all(exp.Column))), tree)
 
 
+def parts(text: str) -> tuple[str, tuple[str, ...]]:
+    """Return what an expression's outermost parts are joined by, and the parts as they were written.
+
+    Raises
+    ------
+    PolicyError
+        The text is not an expression.
+
+    >>> parts("age between 18 and 70 and (segment = 'HNI' or income > 5)")
+    ('and', ('age between 18 and 70', "(segment = 'HNI' or income > 5)"))
+    >>> parts("age > 18")
+    ('', ())
+    """
+    tree = parsed(text).tree
+    joined = "and" if isinstance(tree, exp.And) else "or" if isinstance(tree, exp.Or) else ""
+    cuts, depth, within = [-1], 0, 0
+    for token in sqlglot.tokenize(text) if joined else ():
+        kind = token.token_type.name
+        depth += {"L_PAREN": 1, "R_PAREN": -1}.get(kind, 0)
+        within += kind == "BETWEEN"
+        if kind == joined.upper() and not depth and not (within and kind == "AND"):
+            cuts += [token.start, token.end]
+        within -= bool(within) and kind == "AND"
+    cuts.append(len(text))
+    return joined, tuple(text[a + 1 : b].strip() for a, b in zip(cuts[::2], cuts[1::2], strict=True)) if joined else ()
+
+
 def _parse(text: str) -> exp.Expr:
     try:
         tokens = sqlglot.tokenize(text)
