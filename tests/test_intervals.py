@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,6 +17,7 @@ from nextoffer.intervals import (
     from_replicates,
     heaps,
     lift_of_rates,
+    mean_of_sums,
     rate,
     resample,
     sample_size_for_lift,
@@ -153,3 +155,19 @@ def test_reflected_intervals_mirror_the_percentiles():
 
 def test_reflected_intervals_of_errors_stop_at_zero():
     assert from_replicates(1.0, np.linspace(1.0, 3.0, 2001), 50, reflect=True).low == 0.0
+
+
+def test_a_mean_out_of_sums_is_students() -> None:
+    values = np.random.default_rng(4).normal(3.0, 2.0, 40)
+    found = mean_of_sums(values.sum(), values @ values, len(values))
+    known = scipy.stats.ttest_1samp(values, 0.0).confidence_interval(0.95)
+    assert (found.estimate, found.low, found.high) == pytest.approx((values.mean(), known.low, known.high))
+    assert found.n == 40
+
+
+def test_a_mean_of_all_there_are_is_certain_and_one_of_none_is_not_known() -> None:
+    part = mean_of_sums(10.0, 30.0, 10, population=20)
+    endless = mean_of_sums(10.0, 30.0, 10)
+    assert part.high - part.low == pytest.approx((endless.high - endless.low) * 0.5**0.5)
+    assert math.isnan(mean_of_sums(0.0, 0.0, 0).estimate)
+    assert math.isnan(mean_of_sums(5.0, 25.0, 1).low)

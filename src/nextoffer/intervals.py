@@ -5,7 +5,7 @@ Every figure is a function of sums over customers, so one resample costs one row
 customers they are first dealt at random into that many equal heaps, and the heaps are resampled: the cost no longer
 grows with the bank, and the standard error keeps within 1-2 % of the one by customer.
 
-Rates and their ratio have closed forms.
+Rates, their ratio and means out of sums have closed forms.
 """
 
 from __future__ import annotations
@@ -182,6 +182,38 @@ def rate(successes: float, n: int, *, level: float = 0.95) -> Interval:
     half = z / (1 + z * z / n) * sqrt(p * (1 - p) / n + z * z / (4 * n * n))
     # at 0 and n the bound is exact; rounding must not push it past the estimate
     return Interval(p, min(max(centre - half, 0.0), p), max(min(centre + half, 1.0), p), n)
+
+
+def mean_of_sums(
+    total: float, squares: float, n: int, *, population: int | None = None, level: float = 0.95
+) -> Interval:
+    """Return the mean of one value per customer, with Student's interval, out of the sums over `n` customers.
+
+    Parameters
+    ----------
+    total, squares
+        Sum of the values, and of their squares.
+    population
+        Customers that the `n` were drawn from without replacement: the interval shrinks by sqrt(1 - n / population), to
+        nothing where all of them were looked at (Cochran 1977, Sampling Techniques, 3rd ed., 2.5). None: endless.
+
+    >>> i = mean_of_sums(10.0, 30.0, 10)
+    >>> i.estimate, round(i.low, 4), round(i.high, 4), i.n
+    (1.0, -0.0662, 2.0662, 10)
+    >>> mean_of_sums(10.0, 30.0, 10, population=10).low
+    1.0
+    """
+    if n < 1:
+        return Interval(float("nan"), float("nan"), float("nan"), 0)
+    mean = total / n
+    if n < 2:
+        return Interval(mean, float("nan"), float("nan"), n)
+    from scipy.special import stdtrit
+
+    variance = max(squares - n * mean * mean, 0.0) / (n - 1)
+    left = 1.0 if population is None else max(1.0 - n / population, 0.0)
+    half = float(stdtrit(n - 1, (1 + level) / 2)) * sqrt(variance / n * left)
+    return Interval(mean, mean - half, mean + half, n)
 
 
 def lift_of_rates(

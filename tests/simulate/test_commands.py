@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
@@ -72,3 +73,19 @@ def test_ab_says_what_it_cannot_read(tmp_path: Path, name: str, message: str) ->
     result = run.invoke(app, ["ab", "--truth", path, "--control", path, "--treatment", path])
     assert isinstance(result.exception, BankError)
     assert message in str(result.exception)
+
+
+def test_ab_with_the_bank_tells_what_offers_really_earn(tmp_path: Path) -> None:
+    bank = tmp_path / "bank"
+    assert run.invoke(app, ["retail", "--out", str(bank), "--customers", "60"], catch_exceptions=False).exit_code == 0
+    pairs = pq.read_table(bank / "truth.parquet").select(["customer_id", "product_id"])
+    for name, product in (("saver", "P13"), ("card", "P04")):
+        pyarrow.csv.write_csv(pairs.filter(pc.equal(pairs["product_id"], product)), tmp_path / f"{name}.csv")
+    files = ["--control", str(tmp_path / "saver.csv"), "--treatment", str(tmp_path / "card.csv")]
+    command = ["ab", "--truth", str(bank / "truth.parquet"), *files, "--bank", str(bank)]
+    said = run.invoke(app, command, catch_exceptions=False).output
+    assert "True profit of first offers: treatment earns " in said
+    assert "EUR per 1,000 customers" in said
+    told = json.loads(run.invoke(app, [*command, "--json"], catch_exceptions=False).output)["true_profit"]
+    assert told["difference"]["top"]["n"] == 60
+    assert told["difference"]["top"] == told["difference"]["all"]  # one offer each

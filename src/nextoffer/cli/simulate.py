@@ -73,18 +73,36 @@ def ab(
     control: Annotated[Path, typer.Option(help="Offers of the strategy in place.", show_default=False)],
     treatment: Annotated[Path, typer.Option(help="Offers of the strategy under test.", show_default=False)],
     seed: Annotated[int, typer.Option(help="Who is in which arm, and every answer.")] = 7,
+    bank: Annotated[
+        Path | None,
+        typer.Option(help="The bank, to tell also what the offers really earn.", metavar="BANK", show_default=False),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Play two strategies against a known truth: the lift an A/B test would report, and the lift there is.
 
-    Offers are files (.parquet or .csv) with customer_id and product_id, and rank where a customer has several.
+    Offers are files (.parquet or .csv) with customer_id and product_id, and rank where a customer has several. With
+    --bank it also tells the true profit of both, and their difference with its interval: what offers add to
+    acceptances, times margin less benefit and expected loss, less the cost of contacts.
 
     Example: nextoffer simulate ab --truth world/truth.parquet --control old.parquet --treatment offers.parquet
+
+    Example: nextoffer simulate ab --truth bank/truth.parquet --bank bank --control old.csv --treatment offers.csv
     """
     from nextoffer.simulate.ab import simulate_ab
+    from nextoffer.simulate.profit import true_profit
+    from nextoffer.tables.bank import Bank
 
-    result = simulate_ab(_table(truth), _table(control), _table(treatment), seed=seed)
-    typer.echo(json.dumps(result.to_dict(), indent=2) if as_json else result.summary())
+    known, before, after = _table(truth), _table(control), _table(treatment)
+    result = simulate_ab(known, before, after, seed=seed)
+    profit = true_profit(known, before, after, Bank.read(bank)) if bank else None
+    if as_json:
+        more = {"true_profit": profit.to_dict()} if profit else {}
+        typer.echo(json.dumps(result.to_dict() | more, indent=2))
+        return
+    typer.echo(result.summary())
+    if profit:
+        typer.echo(profit.summary())
 
 
 def _table(path: Path) -> pa.Table:
