@@ -63,6 +63,8 @@ class ReportPage:
         What a reader in a hurry must know, in sentences.
     sections
         The evidence.
+    mast
+        What kind of report it is.
     """
 
     title: str
@@ -70,6 +72,7 @@ class ReportPage:
     headline: str
     summary: tuple[str, ...]
     sections: tuple[Section, ...]
+    mast: str = "NextOffer evaluation report"
 
 
 @dataclass(frozen=True)
@@ -144,7 +147,7 @@ def render(page: ReportPage) -> str:
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{escape(page.title)}: next best offers</title>\n<style>\n{_style()}</style>\n</head>\n<body>\n<main>\n"
-        f'<header>\n<p class="mast">NextOffer evaluation report</p>\n<h1>{escape(page.title)}</h1>\n'
+        f'<header>\n<p class="mast">{escape(page.mast)}</p>\n<h1>{escape(page.title)}</h1>\n'
         f'<dl class="facts">{facts}</dl>\n</header>\n'
         f'<section class="lead">\n<p class="headline">{escape(page.headline)}</p>\n<ul>{summary}</ul>\n</section>\n'
         f"{''.join(_section(section) for section in page.sections)}</main>\n</body>\n</html>\n"

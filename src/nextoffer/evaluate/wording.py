@@ -71,10 +71,22 @@ def odds(log_odds: float) -> str:
 def count(value: float) -> str:
     """Return a number of things.
 
-    >>> count(44450).replace(chr(0x202F), " ")
-    '44 450'
+    >>> count(44450).replace(chr(0x202F), " "), count(-3)
+    ('44 450', '−3')
     """
-    return f"{value:,.0f}".replace(",", _NARROW)
+    return f"{value:,.0f}".replace(",", _NARROW).replace("-", "−")
+
+
+def signed(value: float) -> str:
+    """Return a change in a number of things, with its sign.
+
+    >>> signed(120.4), signed(-3.0), signed(0.0)
+    ('+120', '−3', '0')
+    """
+    if isnan(value):
+        return UNKNOWN
+    whole = round(value)
+    return f"{'+' if whole > 0 else '−' if whole < 0 else ''}{count(abs(whole))}"
 
 
 def plain(written: str) -> str:

@@ -1,0 +1,114 @@
+"""What a customer without any offer could get if one single rule were loosened."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from nextoffer.policy.batch import Batch
+from nextoffer.policy.book import Book
+from nextoffer.policy.contact import room
+from nextoffer.policy.logic import Mask
+from nextoffer.policy.ranking import OFFERED, Ranking
+from nextoffer.policy.rule import stage_of
+from nextoffer.policy.worth import worth_of
+from nextoffer.tables.flow import Floats, Indices
+
+DUTIES = frozenset({"consent", "suitability"})
+"""Stages whose rules are law or duty: what they keep back is told, and not to be had by loosening them."""
+
+
+@dataclass(frozen=True)
+class Loosening:
+    """The customers of a batch who get no offer, and their best pair behind each rule that alone stops one.
+
+    Attributes
+    ----------
+    rows
+        int (u,): the customers without an offer.
+    served, rules, cols
+        int (m,): a customer, the place in the book's names of a rule that is the only one to stop some of the
+        customer's pairs, and the product of the best of these. Each customer and rule once.
+    propensity, expected_value, expected_loss
+        float64 (m,): of these pairs; NaN where not known. The loss is pd × lgd × exposure × propensity, 0 where the
+        product has none.
+    """
+
+    rows: Indices
+    served: Indices
+    rules: Indices
+    cols: Indices
+    propensity: Floats
+    expected_value: Floats
+    expected_loss: Floats
+
+
+def may_loosen(rule: str) -> bool:
+    """Return whether a rule is the bank's own choice rather than law or duty.
+
+    >>> may_loosen("contact.weekly_cap"), may_loosen("consent.marketing")
+    (True, False)
+    """
+    return stage_of(rule) not in DUTIES
+
+
+def loosening(batch: Batch, ranking: Ranking) -> Loosening:
+    """Return what dropping one rule, and no other, would open to the customers who get nothing.
+
+    The best pair is that of the greatest expected value, and among equal or unknown ones of the greatest propensity.
+    """
+    rows = np.flatnonzero((ranking.rule != OFFERED).all(axis=1))
+    at, cols, rules = _stopped_by_one(batch, ranking.book, rows)
+    served = rows[at]
+    worth = worth_of(batch, replace(ranking, rows=served, cols=cols))
+    best = _best(served, rules, worth.expected_value, worth.propensity)
+    served, cols = served[best], cols[best]
+    propensity = worth.propensity[best]
+    loss = propensity * default_loss(batch, served, cols)
+    return Loosening(rows, served, rules[best], cols, propensity, worth.expected_value[best], loss)
+
+
+def default_loss(batch: Batch, rows: Indices, cols: Indices) -> Floats:
+    """Return pd × lgd × exposure of pairs, float64 (m,): 0 where one of them is not known."""
+    each = (
+        _customer_numbers(batch, "pd")[rows],
+        batch.product_column("lgd")[cols],
+        batch.product_column("exposure")[cols],
+    )
+    return np.nan_to_num(each[0] * each[1] * each[2], nan=0.0)
+
+
+def _customer_numbers(batch: Batch, name: str) -> Floats:
+    known = name in batch.features.names
+    return batch.customer_column(name) if known else np.full(batch.shape[0], np.nan)
+
+
+def _stopped_by_one(batch: Batch, book: Book, rows: Indices) -> tuple[Indices, Indices, Indices]:
+    """Return place in `rows`, product and rule of every pair that exactly one rule stops."""
+    shape = (len(rows), batch.shape[1])
+    count, blamed = np.zeros(shape, dtype=np.int16), np.zeros(shape, dtype=np.int16)
+    masks = (np.broadcast_to(rule.stops(batch), batch.shape)[rows] for rule in book.rules)
+    for place, stopped in enumerate(masks):
+        count += stopped
+        blamed += np.where(stopped, np.int16(place), np.int16(0))
+    for place, stopped in enumerate(_spent(batch, book)[rows].T, start=book.first_limit):
+        count += stopped[:, None]
+        blamed += np.where(stopped[:, None], np.int16(place), np.int16(0))
+    at, cols = np.nonzero(count == 1)
+    return at, cols, blamed[at, cols].astype(np.intp)
+
+
+def _spent(batch: Batch, book: Book) -> Mask:
+    """Return bool (n, limits): which limits leave a customer no further offer."""
+    return (room(batch, book.policy.contact).left <= 0)[:, None]
+
+
+def _best(served: Indices, rules: Indices, value: Floats, propensity: Floats) -> npt.NDArray[np.intp]:
+    """Return the best pair of each customer and rule, by customer, then rule."""
+    known = np.where(np.isnan(value), -np.inf, value)
+    order = np.lexsort((-propensity, -known, rules, served))
+    first = np.ones(len(order), dtype=np.bool_)
+    first[1:] = (np.diff(served[order]) != 0) | (np.diff(rules[order]) != 0)
+    return order[first]
