@@ -53,7 +53,7 @@ def test_a_form_is_checked_without_a_bank(policy: Path, nextoffer: Command) -> N
 
 def test_a_wrong_form_stops(policy: Path, nextoffer: Command) -> None:
     policy.write_text(RULES.replace("age >= 21", "age >="), encoding="utf-8")
-    told = "rule.min_age: require 'age >=': this is not an expression that can be read"
+    told = "rule.min_age.require: 'age >=': this is not an expression that can be read"
     assert nextoffer("policy", "check", policy).failed(2, told)
 
 

@@ -132,7 +132,8 @@ def parsed(text: str) -> Parsed:
         The text is not one boolean expression, or uses anything that is not allowed.
     """
     tree = _parse(text)
-    problems = [problem for problem in map(_objection, tree.walk()) if problem]
+    nodes = tree.walk(prune=lambda node: _objection(node) is not None)  # what is within need not be said
+    problems = [problem for problem in map(_objection, nodes) if problem]
     if not problems and max(_work(tree)) > _MOST_WORK:
         problems = ["too entangled: flags are compared with flags that are compared with flags, and so on"]
     if problems:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, WrapValidator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, WrapValidator
 
 from nextoffer.errors import PolicyError
 from nextoffer.policy import toml
@@ -45,13 +45,21 @@ def _one_line(text: str) -> str:
     return text
 
 
+def _an_expression(text: str) -> str:
+    try:
+        parsed(text)
+    except PolicyError as error:
+        raise ValueError("; ".join(error.problems)) from None
+    return text
+
+
 def _as_text(value: object) -> object:
     return str(value) if type(value) is int else value
 
 
 _Seen = AfterValidator(_printable)
 _Plain = Annotated[str, Field(min_length=1, max_length=200), _Seen, AfterValidator(_one_line)]
-_Expression = Annotated[str, _Seen]
+_Expression = Annotated[str, _Seen, AfterValidator(_an_expression)]
 _Key = Annotated[str, BeforeValidator(_as_text), Field(min_length=1), _Seen]
 _Keys = Annotated[tuple[_Key, ...], Field(strict=False, min_length=1)]  # TOML has arrays, not tuples
 
@@ -92,13 +100,6 @@ class OwnRule(Section):
     optional: bool = False
     enabled: bool = True
 
-    @model_validator(mode="after")
-    def _checked(self) -> OwnRule:
-        problems = [p for key, text in self.expressions.items() for p in _problems(key, text)]
-        if problems:
-            raise ValueError("; ".join(problems))
-        return self
-
     @property
     def name(self) -> str:
         """What refusals name it."""
@@ -118,14 +119,6 @@ class OwnRule(Section):
     def level(self) -> str:
         """How far it reaches: one of `LEVELS`."""
         return LEVELS[2 if self.product else 1 if self.product_type else 0]
-
-
-def _problems(key: str, text: str) -> list[str]:
-    try:
-        parsed(text)
-    except PolicyError as error:
-        return [f"{key} {problem}" for problem in error.problems]
-    return []
 
 
 @lru_cache(maxsize=1)

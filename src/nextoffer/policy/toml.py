@@ -73,7 +73,15 @@ def _problem(found: Mapping[str, Any], shape: type[BaseModel], content: Mapping[
         return f"{place}: missing"
     if found["type"] == "value_error":
         return f"{place}: {found['ctx']['error']}"
-    return f"{place}: found {found['input']!r}; {found['msg'].lower()}"
+    said = re.sub(r"a valid dictionary( or instance of \w+)?", "a table", found["msg"].lower())
+    return (
+        f"{place}: found {_shown(found['input'])}; {said.replace('a valid tuple', 'a list').replace('tuple', 'list')}"
+    )
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:76]} ..."
 
 
 def _steps(path: Iterable[str | int], content: Any) -> Iterable[str]:

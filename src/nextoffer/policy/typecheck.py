@@ -77,7 +77,7 @@ class TypeCheck:
         if kind is None and name in self.closed:
             return self._broken(f"column '{name}' may not be used: {self.closed[name]}")
         if kind is None:
-            return self._broken(f"unknown column '{name}'{did_you_mean(name, self.kinds)}")
+            return self._broken(f"unknown column '{name}'{did_you_mean(name, self.kinds)}{_odd_letters(name)}")
         values: Computed = lambda columns: columns[name]  # noqa: E731  a def would be named for nothing
         return Part(kind, logic.flag(values) if kind == "flag" else values)
 
@@ -165,6 +165,12 @@ class TypeCheck:
     def _broken(self, problem: str) -> Part:
         self.problems.append(problem)
         return _BROKEN
+
+
+def _odd_letters(name: str) -> str:
+    """Name the letters that may look like others."""
+    odd = [f"'{letter}' (U+{ord(letter):04X})" for letter in dict.fromkeys(name) if not letter.isascii()]
+    return f"; it holds {', '.join(odd[:3])}" if odd else ""
 
 
 def _negative(values: Computed) -> Computed:
