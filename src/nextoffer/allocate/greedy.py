@@ -92,7 +92,7 @@ def _filled(problem: Problem, how: _Try, taken: Mask) -> Mask:
     at = (problem.owner, problem.start, problem.offer, problem.most)
     for _ in range(_ROUNDS):
         order = ranked(problem, how.gain, _fitting(problem, how, used, taken))
-        fixed = (order, how.worth, *at, *_use(problem), how.capacity)
+        fixed = (order, how.worth, *at, *problem.entries, how.capacity)
         if not len(order) or not _run(kernels.fill, fixed, (used, taken)):
             break
     return taken
@@ -103,7 +103,7 @@ def by_value(problem: Problem, taken: Mask) -> Mask:
     taken, used = taken.copy(), problem.used(taken)
     order = np.lexsort((problem.tie, -problem.value))
     at = (problem.owner, problem.start, problem.offer, problem.most)
-    _run(kernels.fill, (order, problem.value, *at, *_use(problem), problem.capacity), (used, taken))
+    _run(kernels.fill, (order, problem.value, *at, *problem.entries, problem.capacity), (used, taken))
     return taken
 
 
@@ -120,7 +120,7 @@ def reserved(problem: Problem, order: Indices) -> Mask:
     taken = np.zeros(len(problem), dtype=np.bool_)
     used = np.zeros(len(problem.capacity))
     at = (problem.owner, problem.start, problem.offer, problem.most)
-    _run(kernels.reserve, (order, *at, *_use(problem), problem.capacity), (used, taken))
+    _run(kernels.reserve, (order, *at, *problem.entries, problem.capacity), (used, taken))
     return taken
 
 
@@ -140,7 +140,7 @@ def _dropped(problem: Problem, prices: Floats, locked: Mask, taken: Mask) -> Mas
         at, use, burden = at[burden > 0], use[burden > 0], burden[burden > 0]
         gain = problem.value[at] - use @ np.where(over, prices, 0.0)
         order = at[np.lexsort((problem.tie[at], gain / burden))]
-        _run(kernels.drop, (order, *_use(problem), problem.capacity), (used, taken))
+        _run(kernels.drop, (order, *problem.entries, problem.capacity), (used, taken))
     return taken
 
 
@@ -149,7 +149,7 @@ def _fitting(problem: Problem, how: _Try, used: Floats, taken: Mask) -> Indices:
     out = np.zeros(len(problem), dtype=np.bool_)
     left = how.capacity - used
     if compiled.ready():
-        kernels.fitting(how.worth, problem.start, problem.most, *_use(problem), left, taken, out)
+        kernels.fitting(how.worth, problem.start, problem.most, *problem.entries, left, taken, out)
     elif len(problem):
         count = np.add.reduceat(taken, problem.start[:-1], dtype=np.int64)
         least = np.minimum.reduceat(np.where(taken, how.worth, np.inf), problem.start[:-1])
@@ -158,11 +158,6 @@ def _fitting(problem: Problem, how: _Try, used: Floats, taken: Mask) -> Indices:
         out[:] = ~taken & (how.worth > beats)
         out[np.repeat(np.arange(len(problem)), np.diff(problem.use.indptr))[full]] = False
     return np.flatnonzero(out if how.only is None else out & how.only)
-
-
-def _use(problem: Problem) -> tuple[Any, Any, Floats]:
-    use = problem.use
-    return use.indptr.astype(np.int32, copy=False), use.indices.astype(np.int32, copy=False), use.data
 
 
 def _run(kernel: Any, fixed: tuple[Any, ...], changed: tuple[Floats, Mask]) -> Any:

@@ -14,9 +14,53 @@ HALVINGS = 50
 """Steps to find a customer's level where several offers are allowed."""
 
 
+@kernel(f"void({_F}, {_S}, {_S}, {_F}, {_F}, int64, int64, float64[::1])")
+def gains(value: Any, indptr: Any, indices: Any, data: Any, prices: Any, first: int, last: int, out: Any) -> None:
+    """Write to `out` (n,), from option `first` to `last`, the value beyond the price of what an option uses."""
+    for i in range(first, last):
+        total = 0.0
+        for e in range(indptr[i], indptr[i + 1]):
+            total += data[e] * prices[indices[e]]
+        out[i] = value[i] - total
+
+
+@kernel(f"float64({_F}, {_F}, {_S}, {_S}, {_F}, float64, int64, int64, float64, float64[::1])")
+def add_up(
+    value: Any,
+    x: Any,
+    indptr: Any,
+    indices: Any,
+    data: Any,
+    blur: float,
+    first: int,
+    last: int,
+    worth: float,
+    used: Any,
+) -> float:
+    """Add what the options from `first` to `last` use, each `x` times, to `used` (M,); return `worth` and theirs."""
+    for i in range(first, last):
+        if x[i] > 0.0:
+            worth += value[i] * x[i] - 0.5 * blur * x[i] * x[i]
+            for e in range(indptr[i], indptr[i + 1]):
+                used[indices[e]] += data[e] * x[i]
+    return worth
+
+
+@kernel(f"void(Array(boolean, 1, 'C', True), {_S}, {_S}, {_F}, float64[::1])")
+def use_of(taken: Any, indptr: Any, indices: Any, data: Any, used: Any) -> None:
+    """Add what the options `taken` use to `used` (M,)."""
+    for i in range(taken.size):
+        if taken[i]:
+            for e in range(indptr[i], indptr[i + 1]):
+                used[indices[e]] += data[e]
+
+
 @kernel(f"void({_F}, {_P}, int64, float64, float64[::1])")
 def respond(gain: Any, start: Any, most: int, blur: float, out: Any) -> None:
-    """Write to `out` (n,) the x of each customer that maximises ``gain·x − blur/2 |x|²``; 0 ≤ x ≤ 1, Σx ≤ most."""
+    """Write to `out` (n,) the x of each customer that maximises ``gain·x − blur/2 |x|²``; 0 ≤ x ≤ 1, Σx ≤ most.
+
+    `out` may be `gain`.
+    """
     for c in range(start.size - 1):
         a, b = start[c], start[c + 1]
         total = 0.0

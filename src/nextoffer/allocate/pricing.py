@@ -160,7 +160,8 @@ def _newton(problem: Problem, here: _Point, free: Mask, blur: float) -> Floats:
     of a customer held back by the number of offers allowed, and s is how many options that customer is in doubt about.
     """
     doubt = np.flatnonzero((here.x > 0) & (here.x < 1))
-    rows = problem.use[doubt][:, np.flatnonzero(free)]
+    rows = problem.use[doubt]
+    rows = rows if free.all() else rows[:, np.flatnonzero(free)]
     held, groups = _held(problem, here.x, doubt)
     count = np.bincount(held[held >= 0], minlength=groups)
     weight = np.where(held >= 0, 1 / np.sqrt(np.maximum(count[held], 1)), 0.0)
@@ -195,7 +196,7 @@ def _held(problem: Problem, x: Floats, doubt: Indices) -> tuple[Indices, int]:
     Groups are the customers held back by the number of offers allowed and, of the others, offers held back by 1.
     """
     owner = problem.owner[doubt]
-    total = np.bincount(problem.owner, x, minlength=problem.customers)
+    total = np.add.reduceat(x, problem.start[:-1])
     out = np.where(total[owner] > problem.most - 1e-9, owner, -1)
     groups = problem.customers
     if problem.alternatives and problem.most > 1:

@@ -10,8 +10,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 from scipy import sparse
 
+from nextoffer import compiled
+from nextoffer.allocate import kernels
 from nextoffer.allocate.offers import Mask
 from nextoffer.tables.flow import Floats, Indices
 
@@ -136,7 +139,17 @@ class Problem:
 
     def used(self, taken: Mask) -> Floats:
         """Return float64 (M,): the units that the options `taken` use."""
-        return np.asarray(self.use.T @ taken.astype(np.float64), dtype=np.float64)
+        if not compiled.ready():
+            return np.asarray(self.use.T @ taken.astype(np.float64), dtype=np.float64)
+        out = np.zeros(len(self.capacity))
+        kernels.use_of(taken, *self.entries, out)
+        return out
+
+    @cached_property
+    def entries(self) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], Floats]:
+        """`use` as kernels take it: where each option's entries begin, their limits, their units."""
+        use = self.use
+        return use.indptr.astype(np.int32, copy=False), use.indices.astype(np.int32, copy=False), use.data
 
     def part(self, customers: Mask) -> Problem:
         """Return the problem of some customers, each capacity cut to their share of what all could use of it."""

@@ -6,9 +6,10 @@ the same to the last bit, as both add up in the order of the options.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -18,12 +19,21 @@ from nextoffer.allocate.offers import Mask
 from nextoffer.allocate.problem import Problem
 from nextoffer.tables.flow import Floats, Indices
 
+T = TypeVar("T")
+
 _WORTH_A_THREAD = 200_000  # options
+_BLOCK = 4_096  # customers
 
 
 def gains(problem: Problem, prices: Floats) -> Floats:
     """Return float64 (n,): what each option is worth beyond the price of what it uses."""
-    return np.asarray(problem.value - problem.use @ prices)
+    if not compiled.ready():
+        return np.asarray(problem.value - problem.use @ prices)
+    out = np.empty(len(problem))
+    middle = int(problem.start[problem.customers // 2])
+    at = (problem.value, *problem.entries, prices)
+    _both(len(problem), lambda: kernels.gains(*at, 0, middle, out), lambda: kernels.gains(*at, middle, len(out), out))
+    return out
 
 
 def best(problem: Problem, gain: Floats) -> Mask:
@@ -59,26 +69,56 @@ def blurred(problem: Problem, prices: Floats, blur: float) -> Blurred:
 
     The customers are two halves, worked on side by side where kernels are ready, and added up in the same order always.
     """
-    halves = problem.halves
-    if compiled.ready() and len(problem) >= _WORTH_A_THREAD:
-        with ThreadPoolExecutor(len(halves)) as pool:
-            found = list(pool.map(lambda half: _blurred(half, prices, blur), halves))
-    else:
-        found = [_blurred(half, prices, blur) for half in halves]
-    x = np.concatenate([f.x for f in found])
-    return Blurred(x, sum(f.worth for f in found), np.sum([f.used for f in found], axis=0))
+    if problem.alternatives and problem.most > 1:
+        return _of_offers(problem, prices, blur)
+    half = problem.customers // 2
+    x = np.empty(len(problem))
+    a, b = _both(
+        len(problem),
+        lambda: _answered(problem, prices, blur, range(half), x),
+        lambda: _answered(problem, prices, blur, range(half, problem.customers), x),
+    )
+    used = a[1] + b[1]
+    return Blurred(x, a[0] + b[0] - float(prices @ used), used)
 
 
-def _blurred(problem: Problem, prices: Floats, blur: float) -> Blurred:
-    """Return the answer of some customers.
+def _both(options: int, one: Callable[[], T], other: Callable[[], T]) -> tuple[T, T]:
+    """Return both outcomes; the work is done side by side where it is worth a thread."""
+    if not compiled.ready() or options < _WORTH_A_THREAD:
+        return one(), other()
+    with ThreadPoolExecutor(1) as pool:
+        beside = pool.submit(other)
+        return one(), beside.result()
 
-    Where a customer may have several offers, and an offer one of several options, the same is done twice: options make
-    up what an offer gains, and offers compete with that gain.
+
+def _answered(problem: Problem, prices: Floats, blur: float, customers: range, x: Floats) -> tuple[float, Floats]:
+    """Write the answers of a range of customers to `x` (n,); return their worth before prices, and what they use."""
+    used, worth = np.zeros(len(problem.capacity)), 0.0
+    if not compiled.ready():
+        at = slice(problem.start[customers.start], problem.start[customers.stop])
+        start, value, use = (
+            problem.start[customers.start : customers.stop + 1] - at.start,
+            problem.value[at],
+            problem.use[at],
+        )
+        x[at] = _answer(value - use @ prices, start, problem.most, blur)
+        each = value * x[at] - 0.5 * blur * x[at] * x[at]
+        return float(each.cumsum()[-1]) if len(each) else 0.0, np.asarray(use.T @ x[at])
+    for c in customers[::_BLOCK]:  # what a block reads and writes stays in the processor's cache
+        start = problem.start[c : min(c + _BLOCK, customers.stop) + 1]
+        first, last = int(start[0]), int(start[-1])
+        kernels.gains(problem.value, *problem.entries, prices, first, last, x)
+        kernels.respond(x, start, problem.most, blur, x)
+        worth = kernels.add_up(problem.value, x, *problem.entries, blur, first, last, worth, used)
+    return worth, used
+
+
+def _of_offers(problem: Problem, prices: Floats, blur: float) -> Blurred:
+    """Return the answer where a customer may have several offers, and an offer one of several options.
+
+    The same is done twice: options make up what an offer gains, and offers compete with that gain.
     """
     gain = gains(problem, prices)
-    if not (problem.alternatives and problem.most > 1):
-        x = _answer(gain, problem.start, problem.most, blur)
-        return Blurred(x, float(gain @ x - 0.5 * blur * (x @ x)), problem.use.T @ x)
     within, (start, place) = problem.within, problem.by_offer
     inner = _answer(gain, within, 1, blur)
     offered = np.add.reduceat(gain * inner - 0.5 * blur * inner * inner, within[:-1])
