@@ -34,12 +34,14 @@ def test_leads_are_grouped_by_rm_and_the_most_valuable_come_first(tmp_path: Path
 
 
 def test_rms_have_files_of_their_own_whatever_their_ids(tmp_path: Path) -> None:
-    names = ["a/b", "a_b", "../../x", "a:b", "R1", "CON", "no RM?"]
+    names = ["a/b", "a_b", "../../x", "a:b", "R1", "CON", "no RM?", "r1", "no RM"]
     written = export(tmp_path)
     write_leads(material([offer(f"c{k}", 1, rm=name) for k, name in enumerate(names)]), written)
     files = [name for name in written.rows if name.startswith("leads/")]
     assert len({name.lower() for name in files}) == len(names)
     assert all(path.resolve().is_relative_to(tmp_path) for path in map(written.path, files))
+    rows = [row for name in files for row in read_csv(tmp_path / name)]
+    assert sorted(row["customer_id"] for row in rows) == sorted(f"c{k}" for k in range(len(names)))
     assert {row["rm"] for name in files for row in read_csv(tmp_path / name)} == set(names)
 
 
@@ -101,3 +103,9 @@ def test_the_page_shows_the_first_leads_and_counts_the_others(tmp_path: Path) ->
     assert "3 leads more in the CSV file." in text
     assert told.left_out == {"on other channels": 2}
     assert len(read_csv(tmp_path / "leads.csv")) == 5
+
+
+def test_no_leads_at_all_is_a_header(tmp_path: Path) -> None:
+    told = write_leads(material([]), export(tmp_path))
+    assert told.offers == 0
+    assert (tmp_path / "leads.csv").read_text(encoding="utf-8-sig").startswith("rm,customer_id,")

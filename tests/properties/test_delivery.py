@@ -20,7 +20,7 @@ from nextoffer.deliver.folder import Export
 from nextoffer.deliver.formats import FORMATS
 from nextoffer.policy.catalogue import Catalogue, Reason
 from nextoffer.policy.file import Policy
-from nextoffer.run.delivery import Order, material
+from nextoffer.run.handover import Order, material
 from nextoffer.tables.bank import Bank
 from tests.run.worlds import AS_OF, retail_world
 

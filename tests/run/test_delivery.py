@@ -16,8 +16,9 @@ from nextoffer.deliver.formats import FORMATS
 from nextoffer.errors import DeliveryError, NextOfferError
 from nextoffer.policy.catalogue import Reason
 from nextoffer.policy.file import Consent, Policy
-from nextoffer.run.delivery import Order, customer_wordings, export_file, material
+from nextoffer.run.delivery import export_file
 from nextoffer.run.engine import Engine
+from nextoffer.run.handover import Order, customer_wordings, material
 from nextoffer.tables.bank import Bank
 from nextoffer.tables.write import write_table
 from tests.run.worlds import AS_OF, altered, more, retail_world, stored, with_column

@@ -61,7 +61,8 @@ def export(
     Example: nextoffer export offers.parquet --bank my_bank --format banner --out banners --policy policy.toml --force
     """
     from nextoffer.policy.file import Policy
-    from nextoffer.run.delivery import Order, export_file
+    from nextoffer.run.delivery import export_file
+    from nextoffer.run.handover import Order
     from nextoffer.tables.bank import Bank
 
     day = (on or datetime.now()).date()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from hashlib import sha256
 from itertools import groupby
 from typing import Any
 
@@ -15,7 +14,7 @@ from nextoffer.deliver.folder import Export
 from nextoffer.deliver.lead_page import Group, Lead, page
 from nextoffer.deliver.material import Material, Row, Told, rows
 from nextoffer.deliver.script import COLUMNS, script_of
-from nextoffer.deliver.sheet import write_sheet
+from nextoffer.deliver.sheet import join_sheets, write_sheet
 
 NOBODY = "no RM"
 
@@ -30,13 +29,17 @@ def write_leads(material: Material, export: Export) -> Told:
     """Write ``leads.csv``, ``leads/<rm>.csv`` and ``leads.html``: by RM, those without last, most valuable first."""
     offers = _sorted(_wanted(material))
     groups: list[Group] = []
-    count = write_sheet(export.path("leads.csv"), _HEADER, _leads(offers, material), for_spreadsheet=True)
-    export.wrote("leads.csv", count)
+    parts: list[str] = []
     for rm, leads in groupby(_leads(offers, material), key=lambda lead: lead["rm"]):
         group = Group(rm, [], material.settings.leads.page_rows)
-        name = f"leads/{_file_name(rm)}.csv"
+        name = f"leads/{_file_name(rm, parts)}.csv"
         export.wrote(name, write_sheet(export.path(name), _HEADER, _noted(leads, group), for_spreadsheet=True))
         groups.append(group)
+    whole = export.path("leads.csv")
+    write_sheet(whole, _HEADER, (), for_spreadsheet=True)
+    join_sheets([export.path(f"leads/{part}.csv") for part in parts], whole)
+    count = sum(group.count for group in groups)
+    export.wrote("leads.csv", count)
     export.path("leads.html").write_text(page(material, groups), encoding="utf-8")
     export.wrote("leads.html", sum(len(group.leads) for group in groups))
     return Told(count, {"on other channels": material.offers.num_rows - count})
@@ -75,13 +78,15 @@ def _noted(leads: Iterator[Row], group: Group) -> Iterator[Row]:
         yield lead
 
 
-def _file_name(rm: str) -> str:
-    """Return a name that every file system takes; ids that only differ in what it does not take stay apart.
+def _file_name(rm: str, taken: list[str]) -> str:
+    """Return a name that every file system takes and tells apart from those taken, and take it.
 
-    >>> _file_name("RM0001"), _file_name("north/7")[:8], _file_name("no RM")
-    ('RM0001', 'north_7-', 'no_RM')
+    >>> taken = []
+    >>> [_file_name(rm, taken) for rm in ("RM0001", "north/7", "north:7", "rm0001")]
+    ['RM0001', 'north_7', 'north_7-3', 'rm0001-4']
     """
-    plain = re.sub(r"[^A-Za-z0-9_-]", "_", rm)[:80]
-    if rm == NOBODY or (plain == rm and rm.lower() != "con"):
-        return plain
-    return f"{plain}-{sha256(rm.encode()).hexdigest()[:6]}"
+    name = re.sub(r"[^A-Za-z0-9_-]", "_", rm)[:80]
+    if name.lower() in ("con", "nul", "prn", "aux", *(other.lower() for other in taken)):
+        name = f"{name}-{len(taken) + 1}"
+    taken.append(name)
+    return name

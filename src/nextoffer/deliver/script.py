@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from functools import lru_cache
 
 from nextoffer.deliver.material import Material, Row
 from nextoffer.deliver.settings import Script
@@ -30,5 +31,10 @@ def filled(script: Script, known: Mapping[str, str]) -> list[str]:
     >>> filled(Script(lines=("Good day {customer_name}.", "{reason_1}.", "Goodbye.")), {"customer_name": "Ann {rm}"})
     ['Good day Ann {rm}.', 'Goodbye.']
     """
-    lines: Sequence[str] = [line for line in script.lines if set(PLACEHOLDER.findall(line)) <= known.keys()]
+    lines = [line for line in script.lines if _named(line) <= known.keys()]
     return [PLACEHOLDER.sub(lambda found: known[found.group(1)], line) for line in lines]
+
+
+@lru_cache(maxsize=1_024)
+def _named(line: str) -> frozenset[str]:
+    return frozenset(PLACEHOLDER.findall(line))

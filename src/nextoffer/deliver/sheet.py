@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
@@ -38,6 +39,15 @@ def write_sheet(
     return count
 
 
+def join_sheets(paths: Sequence[Path], into: Path) -> None:
+    """Append the rows of several files to a file that has the same header."""
+    with into.open("ab") as out:
+        for path in paths:
+            with path.open("rb") as file:
+                file.readline()
+                shutil.copyfileobj(file, out)
+
+
 def cell(value: object) -> str:
     """Return a value as a cell; text that a spreadsheet would compute gets an apostrophe before it.
 
@@ -46,13 +56,18 @@ def cell(value: object) -> str:
     >>> cell("=1+1"), cell(" @sum"), cell("+49 (30) 123-45"), cell(-2.5), cell(None), cell(["a", "b"])
     ("'=1+1", "' @sum", '+49 (30) 123-45', '-2.5', '', 'a | b')
     """
+    if isinstance(value, str):
+        return _text(value)
     if value is None:
         return ""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int | float | date):
         return str(value)
-    text = LIST_SEPARATOR.join(map(str, value)) if isinstance(value, list) else str(value)
+    return _text(LIST_SEPARATOR.join(map(str, value)) if isinstance(value, list) else str(value))
+
+
+def _text(text: str) -> str:
     if (text.lstrip(" ").startswith(_STARTS) or text.startswith(_STARTS)) and not _NUMBER.fullmatch(text):
         return f"'{text}"
     return text

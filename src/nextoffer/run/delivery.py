@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -12,48 +10,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from nextoffer import __version__
-from nextoffer.deliver.consent import consented
 from nextoffer.deliver.folder import check_free, new_export, sum_of
 from nextoffer.deliver.formats import FORMATS
-from nextoffer.deliver.material import OPTIONAL, CallingHours, Material
-from nextoffer.deliver.settings import Settings
-from nextoffer.deliver.wording import CustomerWordings
+from nextoffer.deliver.material import Material
 from nextoffer.errors import DeliveryError, did_you_mean
-from nextoffer.policy.expression import parsed
 from nextoffer.policy.file import Policy
-from nextoffer.run.decisions import beside, customer_columns, read_decisions
+from nextoffer.run.decisions import read_decisions
+from nextoffer.run.handover import NEEDED, Order, material
 from nextoffer.tables.bank import Bank
-
-ANSWER_DAYS = 30
-"""A response is taken for the answer to an offer made at most so many days before it was offered."""
-
-_NEEDED = ("rank", "product_type", "score", "propensity", "channel", "reasons", "reason_codes", "decision_id", "as_of",
-           "model_id", "policy_id")  # fmt: skip
-_KNOWN = ("rank", "score", "propensity", "decision_id", "as_of")  # of every offer
-_NAMES = ("first_name", "last_name", "email")
-
-
-@dataclass(frozen=True)
-class Order:
-    """What is to be delivered.
-
-    Attributes
-    ----------
-    formats
-        Names of `FORMATS`.
-    day
-        The day of the delivery: consents count as they stand then, and what expires is counted from it.
-    templates
-        A TOML with own scripts and settings.
-    name_column, phone_column
-        Columns of customers with their names and numbers; without one, ``name`` and ``phone`` where they are there.
-    """
-
-    formats: Sequence[str]
-    day: date
-    templates: Path | None = None
-    name_column: str | None = None
-    phone_column: str | None = None
 
 
 def export_file(  # noqa: PLR0913  what, of whom, under which policy, to where; and how to go about it
@@ -79,7 +43,7 @@ def export_file(  # noqa: PLR0913  what, of whom, under which policy, to where; 
     if problems := _unknown_formats(order.formats):
         raise DeliveryError(problems)
     step("Reading decisions")
-    found = material(read_decisions(decisions, bank, needed=_NEEDED), bank, policy, order)
+    found = material(read_decisions(decisions, bank, needed=NEEDED), bank, policy, order)
     with new_export(out, force=force) as export:
         told = {}
         for name in dict.fromkeys(order.formats):
@@ -89,181 +53,11 @@ def export_file(  # noqa: PLR0913  what, of whom, under which policy, to where; 
         return export.close({**_about(found, bank, policy), "made_from": made_from, "formats": told})
 
 
-def material(decisions: pa.Table, bank: Bank, policy: Policy, order: Order) -> Material:
-    """Return what the formats are made from.
-
-    Raises
-    ------
-    DeliveryError
-        There are no offers, or they lack what every offer has; a column or product type is unknown, or sensitive.
-    """
-    if problems := [*_faults(decisions), *_wrong_columns(bank, order), *_wrong_scripts(bank, order)]:
-        raise DeliveryError(problems)
-    settings = Settings.read(order.templates)
-    every = decisions.sort_by([("customer_id", "ascending"), ("rank", "ascending")])
-    every = _with(every, _of_products(every, bank), _of_customers(every, bank, order))
-    said = consented(every, _latest_consents(bank, order.day), absent=_absent_allowed(policy))
-    allowed = said.column("allowed").combine_chunks()
-    every = _with(every, said.drop_columns(["allowed"]))
-    every = _completed(every)
-    return Material(
-        every.filter(allowed) if policy.consent.marketing else every,
-        every,
-        order.day,
-        bank.name,
-        bank.config.currency or "",
-        settings,
-        CustomerWordings(customer_wordings(policy, bank)),
-        calling_hours(settings),
-        _outcomes(every, bank, order.day),
-    )
-
-
-def customer_wordings(policy: Policy, bank: Bank) -> dict[str, str]:
-    """Return the customer's text of each reason that may be told: none that rests on a sensitive or risk column."""
-    private = {name for name in bank.columns("customers") if bank.config.is_sensitive("customers", name)}
-    private |= set(bank.columns("risk")) - {"customer_id"} if bank.has("risk") else {"pd", "delinquent", "vulnerable"}
-    out = {}
-    for reason in policy.catalogue.reasons:
-        text = reason.text("customer")
-        rests_on = {name.rpartition(".")[2] for name in parsed(reason.fact).names}
-        if text is not None and not rests_on & private and not reason.members(private):
-            out[reason.code] = text
-    return out
-
-
-def calling_hours(settings: Settings) -> CallingHours:
-    """Return when customers may be called."""
-    dialer = settings.dialer
-    return CallingHours(((dialer.opens, dialer.closes),), dialer.days)
-
-
-def _absent_allowed(policy: Policy) -> bool:
-    return bool(getattr(policy.consent, "absent", "refuse") == "allow")
-
-
 def _unknown_formats(names: Sequence[str]) -> list[str]:
     if not names:
         return [f"name a format: {', '.join(FORMATS)}"]
     strange = [name for name in names if name not in FORMATS]
     return [f"no format '{name}'{did_you_mean(name, FORMATS)}; there are {', '.join(FORMATS)}" for name in strange]
-
-
-def _faults(decisions: pa.Table) -> list[str]:
-    if not decisions.num_rows:
-        return ["the decisions hold no offers: there is nothing to deliver"]
-    nulls = {name: decisions.column(name).null_count for name in _KNOWN}
-    out = [f"the decisions' column '{name}' is null in {count:,} rows" for name, count in nulls.items() if count]
-    twice = decisions.num_rows - pc.count_distinct(decisions.column("decision_id")).as_py()
-    return [*out, f"the same decision_id more than once: {twice:,} rows too many"] if twice and not out else out
-
-
-def _wrong_columns(bank: Bank, order: Order) -> list[str]:
-    there, out = bank.columns("customers"), []
-    for option, name in (("--name-column", order.name_column), ("--phone-column", order.phone_column)):
-        if name is not None and name not in there:
-            out.append(
-                f"{option}: customers have no column '{name}'{did_you_mean(name, there)}; there are {', '.join(there)}"
-            )
-        elif name is not None and bank.config.is_sensitive("customers", name):
-            out.append(f"{option}: '{name}' is sensitive (bank.toml): it measures fairness, and is not handed over")
-    return out
-
-
-def _wrong_scripts(bank: Bank, order: Order) -> list[str]:
-    if order.templates is None:
-        return []
-    types = pc.unique(bank.table("products").column("product_type")).to_pylist()
-    return [
-        f"{order.templates}: script.{name}: the bank has no product_type '{name}'{did_you_mean(name, types)}; "
-        f"there are {', '.join(map(str, types))}"
-        for name in Settings.own_types(order.templates)
-        if name not in types
-    ]
-
-
-def _of_products(offers: pa.Table, bank: Bank) -> pa.Table:
-    products = bank.table("products")
-    ids = products.column("product_id").cast(pa.string())
-    names = pc.coalesce(products.column("name"), ids) if "name" in products.column_names else ids
-    return beside(offers, pa.table({"product_id": products.column("product_id"), "product_name": names}), "product_id")
-
-
-def _of_customers(offers: pa.Table, bank: Bank, order: Order) -> pa.Table:
-    """Return RM, names and numbers, as far as there are such columns that are not sensitive."""
-    usable = [n for n in bank.columns("customers") if not bank.config.is_sensitive("customers", n)]
-    wanted = {"rm": "rm_id", "phone": order.phone_column or "phone", "customer_name": order.name_column or "name"}
-    wanted |= {name: name for name in _NAMES}
-    there = {ours: theirs for ours, theirs in wanted.items() if theirs in usable}
-    found = beside(offers, customer_columns(bank, there.values()), "customer_id")
-    columns = {ours: found.column(theirs).cast(pa.string()) for ours, theirs in there.items()}
-    if "customer_name" not in columns and {"first_name", "last_name"} <= columns.keys():
-        both = pc.binary_join_element_wise(columns["first_name"], columns["last_name"], " ", null_handling="skip")
-        columns["customer_name"] = pc.if_else(pc.equal(both, ""), pa.scalar(None, pa.string()), both)
-    if "assigned_rm" in offers.column_names:
-        assigned = offers.column("assigned_rm").cast(pa.string())
-        columns["rm"] = pc.coalesce(assigned, columns["rm"]) if "rm" in columns else assigned
-    return pa.table(columns) if columns else pa.table({"customer_name": pa.nulls(offers.num_rows, pa.string())})
-
-
-def _with(table: pa.Table, *others: pa.Table) -> pa.Table:
-    for other in others:
-        for name in other.column_names:
-            table = table.drop_columns([name]) if name in table.column_names else table
-            table = table.append_column(name, other.column(name))
-    return table
-
-
-def _completed(offers: pa.Table) -> pa.Table:
-    for name, kind in OPTIONAL.items():
-        if name not in offers.column_names:
-            offers = offers.append_column(name, pa.nulls(offers.num_rows, kind))
-    return offers
-
-
-def _latest_consents(bank: Bank, day: date) -> pa.Table | None:
-    """Return the last word on marketing of each customer and channel; on one day a refusal is the last."""
-    if not bank.has("consents"):
-        return None
-    channel = "channel" if "channel" in bank.columns("consents") else "CAST(NULL AS VARCHAR) AS channel"
-    sql = f"""
-        WITH said AS (SELECT customer_id, {channel}, recorded_on, granted FROM consents
-                      WHERE purpose = 'marketing' AND recorded_on <= $day),
-             numbered AS (SELECT *, row_number() OVER (PARTITION BY customer_id, channel
-                                                       ORDER BY recorded_on DESC, granted ASC) AS n FROM said)
-        SELECT customer_id, channel, recorded_on, granted FROM numbered WHERE n = 1
-    """
-    return pa.Table.from_batches(list(bank.query(sql, {"day": day})))
-
-
-def _outcomes(offers: pa.Table, bank: Bank, day: date) -> pa.Table:
-    """Return what came of offers: the first response within `ANSWER_DAYS`, to the same customer and product."""
-    if not bank.has("responses"):
-        return pa.table(
-            {
-                "decision_id": pa.array([], pa.string()),
-                "outcome": pa.array([], pa.string()),
-                "on": pa.array([], pa.date32()),
-            }
-        )
-    there = bank.columns("responses")
-    answered = "responded_on" if "responded_on" in there else "CAST(NULL AS DATE)"
-    made = "coalesce(arm, '') <> 'control'" if "arm" in there else "true"
-    sql = f"""
-        WITH answers AS (
-            SELECT d.decision_id, r.label, r.offered_on, {answered} AS answered,
-                   row_number() OVER (PARTITION BY d.decision_id ORDER BY r.offered_on, r.label DESC) AS n
-            FROM decided AS d JOIN responses AS r ON r.customer_id = d.customer_id AND r.product_id = d.product_id
-            WHERE r.offered_on >= d.as_of AND r.offered_on <= d.as_of + INTERVAL {ANSWER_DAYS} DAY
-                  AND r.offered_on <= $day AND {made})
-        SELECT decision_id,
-               CASE WHEN label = 1 THEN 'Accepted' WHEN answered IS NULL THEN 'NoResponse' ELSE 'Rejected' END
-                   AS outcome,
-               CAST(coalesce(answered, offered_on) AS DATE) AS "on"
-        FROM answers WHERE n = 1
-    """
-    decided = offers.select(["decision_id", "customer_id", "product_id", "as_of"])
-    return pa.Table.from_batches(list(bank.query(sql, {"day": day}, {"decided": decided})))
 
 
 def _about(found: Material, bank: Bank, policy: Policy) -> dict[str, Any]:
