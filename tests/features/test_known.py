@@ -23,6 +23,7 @@ from nextoffer.features import (
 )
 from nextoffer.features import mcc as categories
 from nextoffer.tables.bank import Bank
+from nextoffer.tables.flow import Asked, Window
 from tests.features.banks import BANK, DAY, bank_of, table
 
 PRODUCTS = ["C", "A", "Z", "A"]
@@ -40,18 +41,18 @@ def spec(bank: Bank) -> FeatureSpec:
 
 
 def test_features_and_facts_are_those_asked_for_apart(spec: FeatureSpec, bank: Bank) -> None:
-    both = known(spec, bank, DAY, customers=[3, 1], products=PRODUCTS, contact_window_days=10)
+    both = known(spec, bank, DAY, customers=[3, 1], products=PRODUCTS, asked=Asked((Window(10),)))
     assert both.features.data.equals(build(spec, bank, DAY, customers=[3, 1]).data)
-    facts = rule_facts(bank, DAY, [3, 1], PRODUCTS, contact_window_days=10)
+    facts = rule_facts(bank, DAY, [3, 1], PRODUCTS, asked=Asked((Window(10),)))
     assert both.facts.held.tolist() == facts.held.tolist() == [[False] * 4, [False, True, False, True]]
-    assert both.facts.contacts.tolist() == facts.contacts.tolist() == [0, 1]
+    assert both.facts.contacts.tolist() == facts.contacts.tolist() == [[0], [1]]
     assert both.facts.consent is not None
     assert both.facts.consent.tolist() == [False, False]
 
 
 def test_what_happens_on_the_day_is_a_fact_and_no_feature(tmp_path: Path) -> None:
     bank = bank_of(tmp_path, {**BANK, "holdings": [(1, "A", DAY, None), (1, "B", date(2024, 1, 1), DAY)]})
-    found = known(discover(bank, DAY), bank, DAY, customers=[1], products=["A", "B"], contact_window_days=7)
+    found = known(discover(bank, DAY), bank, DAY, customers=[1], products=["A", "B"], asked=Asked((Window(7),)))
     assert found.features.per_product("held", ["A", "B"]).tolist() == [[0.0, 1.0]]
     assert found.features.per_product("times_opened", ["A", "B"]).tolist() == [[0.0, 1.0]]
     assert found.features.numbers("holdings_count").tolist() == [1.0]
@@ -64,8 +65,8 @@ def test_rules_look_at_columns_that_features_may_not_read(tmp_path: Path) -> Non
     tables = {**BANK, "responses": table("responses", BANK["responses"]).append_column("arm", arms)}
     tables["holdings"] = [(1, "A", date(2025, 5, 2), None), (1, "B", date(2024, 1, 1), None)]
     bank = bank_of(tmp_path, tables, 'sensitive = ["responses.arm", "holdings.opened_on"]')
-    found = known(discover(bank, DAY), bank, DAY, customers=[1], products=["A", "B"], contact_window_days=365)
-    assert found.facts.contacts.tolist() == [2]
+    found = known(discover(bank, DAY), bank, DAY, customers=[1], products=["A", "B"], asked=Asked((Window(365),)))
+    assert found.facts.contacts.tolist() == [[2]]
     assert found.features.numbers("offers_count").tolist() == [3.0]
     assert found.facts.held.tolist() == [[False, True]]
     assert found.features.per_product("held", ["A", "B"]).tolist() == [[1.0, 1.0]]
@@ -73,17 +74,19 @@ def test_rules_look_at_columns_that_features_may_not_read(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("chunk", [1, 2, 100])
 def test_a_stream_goes_on_after_a_customer(spec: FeatureSpec, bank: Bank, chunk: int) -> None:
-    whole = known(spec, bank, DAY, products=PRODUCTS, contact_window_days=10)
+    whole = known(spec, bank, DAY, products=PRODUCTS, asked=Asked((Window(10),)))
     assert customer_ids(bank).to_pylist() == [1, 2, 3]
     for after in (None, 0, 1, "2"):
-        parts = list(stream_known(spec, bank, DAY, products=PRODUCTS, contact_window_days=10, chunk=chunk, after=after))
+        parts = list(
+            stream_known(spec, bank, DAY, products=PRODUCTS, asked=Asked((Window(10),)), chunk=chunk, after=after)
+        )
         first = int(after or 0)
         assert pa.concat_tables(p.features.data for p in parts).equals(whole.features.data.slice(first))
         assert np.array_equal(np.concatenate([p.facts.held for p in parts]), whole.facts.held[first:])
         assert max(len(p.features) for p in parts) <= chunk
-    assert not list(stream_known(spec, bank, DAY, products=[], contact_window_days=10, after=3))
+    assert not list(stream_known(spec, bank, DAY, products=[], asked=Asked((Window(10),)), after=3))
     with pytest.raises(FeatureError, match="at least one"):
-        next(stream_known(spec, bank, DAY, products=[], contact_window_days=10, chunk=0))
+        next(stream_known(spec, bank, DAY, products=[], asked=Asked((Window(10),)), chunk=0))
 
 
 def test_another_engine_answers_the_same(spec: FeatureSpec, bank: Bank) -> None:
@@ -92,27 +95,35 @@ def test_another_engine_answers_the_same(spec: FeatureSpec, bank: Bank) -> None:
     con.register("nextoffer_mcc", categories.table())
     (kept,) = con.execute(profiling_sql("duckdb"), {"as_of": DAY}).fetchall()[0]
     assert kept
-    sql = known_sql(spec, columns_of(bank), products=PRODUCTS, contact_window_days=10, dialect="duckdb", profiling=kept)
+    sql = known_sql(
+        spec, columns_of(bank), products=PRODUCTS, asked=Asked((Window(10),)), dialect="duckdb", profiling=kept
+    )
     answer = con.sql(f"{sql} ORDER BY 1 DESC", params={"as_of": DAY}).to_arrow_table()
-    found = as_known(answer, spec, PRODUCTS, DAY)
-    expected = known(spec, bank, DAY, customers=[3, 2, 1], products=PRODUCTS, contact_window_days=10)
+    found = as_known(answer, spec, PRODUCTS, DAY, asked=Asked((Window(10),)))
+    expected = known(spec, bank, DAY, customers=[3, 2, 1], products=PRODUCTS, asked=Asked((Window(10),)))
     assert found.features.data.equals(expected.features.data)
     assert np.array_equal(found.facts.held, expected.facts.held)
     assert np.array_equal(found.facts.contacts, expected.facts.contacts)
     assert found.facts.consent is not None
     assert found.facts.consent.tolist() == [False, True, False]
     with pytest.raises(FeatureError, match="columns"):
-        as_known(answer.select([0, 1, 2]), spec, PRODUCTS, DAY)
+        as_known(answer.select([0, 1, 2]), spec, PRODUCTS, DAY, asked=Asked((Window(10),)))
     with pytest.raises(FeatureError, match="not what was asked for"):
-        as_known(answer.set_column(1, "age", pa.array(["old", "young", "x"])), spec, PRODUCTS, DAY)
+        as_known(
+            answer.set_column(1, "age", pa.array(["old", "young", "x"])),
+            spec,
+            PRODUCTS,
+            DAY,
+            asked=Asked((Window(10),)),
+        )
 
 
 def test_without_consents_the_answer_has_none(tmp_path: Path) -> None:
     bank = bank_of(tmp_path)
     spec = discover(bank, DAY).only(["age"])
-    sql = known_sql(spec, columns_of(bank), products=["A"], contact_window_days=10, dialect="duckdb")
+    sql = known_sql(spec, columns_of(bank), products=["A"], asked=Asked((Window(10),)), dialect="duckdb")
     con = bank.connect().cursor()
-    found = as_known(con.sql(sql, params={"as_of": DAY}).to_arrow_table(), spec, ["A"], DAY)
+    found = as_known(con.sql(sql, params={"as_of": DAY}).to_arrow_table(), spec, ["A"], DAY, asked=Asked((Window(10),)))
     assert found.facts.consent is None
     assert [c.name for c in found.features.columns] == ["age"]
 

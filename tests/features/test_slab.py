@@ -20,7 +20,7 @@ from nextoffer.features import query as queries
 from nextoffer.features.spec import Aggregate, Feature, Value
 from nextoffer.simulate import retail
 from nextoffer.tables.bank import Bank
-from nextoffer.tables.flow import FeatureColumn, Known
+from nextoffer.tables.flow import Asked, FeatureColumn, Known, Window
 from tests.features.banks import BANK, DAY, bank_of, table
 
 SEED_WORLD = Path(__file__).parents[3] / "shared" / "data" / "seed_world"
@@ -38,7 +38,7 @@ def by_kernels() -> Iterator[Callable[[], object]]:
 
 def all_known(spec: FeatureSpec, bank: Bank, day: date) -> Known:
     products = bank.table("products").column("product_id")
-    return known(spec, bank, day, products=products, contact_window_days=30)
+    return known(spec, bank, day, products=products, asked=Asked((Window(30),)))
 
 
 def assert_same(found: Known, expected: Known) -> None:
@@ -186,7 +186,7 @@ def test_a_dirty_retail_bank(
     by_kernels()
     assert_same(all_known(spec, bank, day), expected)
     products = bank.table("products").column("product_id")
-    parts = list(stream_known(spec, bank, day, products=products, contact_window_days=30, chunk=50))
+    parts = list(stream_known(spec, bank, day, products=products, asked=Asked((Window(30),)), chunk=50))
     assert pa.concat_tables(p.features.data for p in parts).equals(expected.features.data)
     assert np.array_equal(np.concatenate([p.facts.held for p in parts]), expected.facts.held)
 
@@ -266,7 +266,7 @@ def test_some_customers_in_any_order_and_strangers(tmp_path: Path, by_kernels: C
     assert len(build(spec, bank, DAY, customers=[])) == 0
     with pytest.raises(FeatureError, match="2 customers are not in the bank: 0, 99"):
         build(spec, bank, DAY, customers=[2, 0, 99])
-    facts = rule_facts(bank, DAY, [77, 1], ["A", "Z"], contact_window_days=30)
+    facts = rule_facts(bank, DAY, [77, 1], ["A", "Z"], asked=Asked((Window(30),)))
     assert facts.held.tolist() == [[False, False], [True, False]]
 
 
@@ -277,7 +277,7 @@ def test_two_streams_do_not_disturb_each_other(tmp_path: Path, by_kernels: Calla
     by_kernels()
     products = bank.table("products").column("product_id")
     left, right = (
-        stream_known(spec, bank, DAY, products=products, contact_window_days=30, chunk=1, after=after)
+        stream_known(spec, bank, DAY, products=products, asked=Asked((Window(30),)), chunk=1, after=after)
         for after in (None, expected.column(0)[0].as_py())
     )
     pairs = list(zip(left, right, strict=False))

@@ -55,7 +55,7 @@ def bank(**products: list[object]) -> Batch:
         AS_OF,
     )
     columns = {"product_id": [10, 11, 12, 13], "product_type": ["loan", "loan", "card", "card"], **products}
-    facts = RuleFacts(held=NO.copy(), consent=None, contacts=np.zeros(3, dtype=np.int64))
+    facts = RuleFacts(held=NO.copy(), consent=None, contacts=np.zeros((3, 1), dtype=np.int64))
     return Batch(FlatScores([[2.0, 1.0, 0.0, -1.0]] * 3), facts, features, pa.table(columns))
 
 

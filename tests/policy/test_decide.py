@@ -133,14 +133,14 @@ def test_no_more_than_top_n_are_offered():
 
 
 def test_earlier_offers_use_up_the_cap():
-    batch = with_facts(bank(), contacts=np.array([0, 2, 5]))
+    batch = with_facts(bank(), contacts=np.array([[0], [2], [5]]))
     result = decided(batch)
     assert offers(result) == {"ann": [10, 11, 12], "bob": [10]}
     assert refusals(result)["ann", 13] == refusals(result)["cid", 10] == "contact.weekly_cap"
 
 
 def test_the_cap_is_named_only_where_a_higher_cap_would_help():
-    batch = with_facts(bank(), contacts=np.array([2, 2, 2]))
+    batch = with_facts(bank(), contacts=np.array([[2], [2], [2]]))
     policy = Policy(arbitration=Arbitration(top_n=2, cutoff=0.3))
     rules = refusals(decided(batch, policy))
     assert rules["ann", 11] == "contact.weekly_cap"
@@ -210,7 +210,7 @@ def test_nobody_and_nothing_are_no_special_case(count):
         scores=FlatScores(np.zeros(shape)),
         features=features,
         products=products,
-        facts=replace(batch.facts, held=np.zeros(shape, dtype=bool), contacts=np.zeros(count, dtype=np.int64)),
+        facts=replace(batch.facts, held=np.zeros(shape, dtype=bool), contacts=np.zeros((count, 1), dtype=np.int64)),
     )
     result = decided(batch)
     assert result.decisions.num_rows == result.refusals.num_rows == 0

@@ -67,7 +67,7 @@ def test_a_family_is_named_with_the_tier_that_is_needed():
 
 
 def test_the_cap_says_how_many_may_follow():
-    batch = with_facts(bank(), contacts=np.array([2, 0, 0]))
+    batch = with_facts(bank(), contacts=np.array([[2], [0], [0]]))
     assert lines(batch, ANN, 1, Policy()) == [
         "contact.weekly_cap: 2 offers in the last 7 days, at most 3 are allowed: 1 may follow, and this ranks 2, "
         "so it would have to wait"

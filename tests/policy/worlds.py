@@ -78,10 +78,7 @@ class ToyScores:
 
 def take(batch: Batch, rows: Indices) -> Batch:
     """Return the given customers of a batch, in the given order."""
-    facts = batch.facts
-    consent = None if facts.consent is None else facts.consent[rows]
-    kept = RuleFacts(held=facts.held[rows], consent=consent, contacts=facts.contacts[rows])
-    return Batch(batch.scores.take(rows), kept, batch.features.take(rows), batch.products)
+    return Batch(batch.scores.take(rows), batch.facts.take(rows), batch.features.take(rows), batch.products)
 
 
 def world(seed: int, *, n: int = 40, products: int = 6, nulls: float = 0.1, coarse: bool = False) -> Batch:
@@ -96,7 +93,7 @@ def world(seed: int, *, n: int = 40, products: int = 6, nulls: float = 0.1, coar
     facts = RuleFacts(
         held=rng.random((n, products)) < 0.15,
         consent=None if rng.random() < 0.3 else rng.random(n) < 0.8,
-        contacts=rng.integers(0, 5, n),
+        contacts=rng.integers(0, 5, (n, 1)),
     )
     return Batch(_scores(rng, features, table, values, coarse), facts, features, table)
 

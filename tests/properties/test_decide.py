@@ -91,7 +91,11 @@ def test_every_pair_is_offered_or_refused_once(batch, policy):
 def test_ranks_run_from_one_with_falling_scores_within_all_limits(batch, policy):
     table = decided(batch, policy).decisions
     room = dict(
-        zip(batch.features.customer_ids.to_pylist(), (policy.contact.cap - batch.facts.contacts).tolist(), strict=True)
+        zip(
+            batch.features.customer_ids.to_pylist(),
+            (policy.contact.cap - batch.facts.contacts[:, 0]).tolist(),
+            strict=True,
+        )
     )
     by_customer: dict[str, list[dict[str, object]]] = {}
     for row in table.select(["customer_id", "rank", "score"]).to_pylist():

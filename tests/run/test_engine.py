@@ -210,13 +210,18 @@ def test_text_ids_come_back_as_they_came(retail_engine: Engine, retail_bank: Ban
 
 def test_without_consent_nothing_is_offered(retail_engine: Engine, retail_bank: Bank) -> None:
     found = retail_engine.recommend(retail_bank)
-    latest = """select customer_id from consents where purpose = 'marketing' and recorded_on <= $day
+    latest = """select customer_id from consents
+                where purpose = 'marketing' and recorded_on <= $day and coalesce(channel, $channel) = $channel
                 group by 1 having arg_max(granted, recorded_on)"""
-    agreed = {c for (c,) in retail_bank.connect().sql(latest, params={"day": AS_OF}).fetchall()}
-    offered = set(found.decisions.column("customer_id").to_pylist())
-    assert offered
-    assert offered <= agreed
-    silent = set(found.refusals.column("customer_id").to_pylist()) - agreed
+    made = found.decisions.select(["customer_id", "channel"]).to_pylist()
+    channels = {row["channel"] for row in made}
+    assert len(channels) > 1
+    for channel in (*channels, ""):
+        asked = {"day": AS_OF, "channel": channel}
+        agreed = {c for (c,) in retail_bank.connect().sql(latest, params=asked).fetchall()}
+        offered = {row["customer_id"] for row in made if row["channel"] == channel}
+        assert offered <= agreed, channel
+    silent = set(found.refusals.column("customer_id").to_pylist()) - agreed  # who never agreed, or took all back
     rows = found.refusals.filter(pc.is_in(found.refusals.column("customer_id"), pa.array(sorted(silent))))
     assert silent
     assert set(rows.column("rule").to_pylist()) == {"consent.marketing"}

@@ -87,7 +87,7 @@ def made(ids: list[object], consent: np.ndarray | None) -> Known:
     columns = (FeatureColumn("segment", "Segment", "profile", "relationship", "category"),)
     data = pa.table({"customer_id": ids, "segment": ["a", None, "b"]})
     held = np.array([[True, False], [False, False], [False, True]])
-    return Known(FeatureTable(data, columns, AS_OF), RuleFacts(held, consent, np.array([0, 3, 1])))
+    return Known(FeatureTable(data, columns, AS_OF), RuleFacts(held, consent, np.array([[0], [3], [1]])))
 
 
 @pytest.mark.parametrize("ids", [[7, 3, 5], ["b", "a", "é"]])
@@ -100,7 +100,7 @@ def test_ids_of_any_kind_with_and_without_consents(
     known = stored.known([ids[2], ids[1]])
     assert known.features.texts("segment").tolist() == ["b", None]
     assert known.facts.held.tolist() == [[False, True], [False, False]]
-    assert known.facts.contacts.tolist() == [1, 3]
+    assert known.facts.contacts.tolist() == [[1], [3]]
     assert (known.facts.consent is None) if consent is None else (known.facts.consent.tolist() == [True, False])
 
 

@@ -2,19 +2,22 @@
 
 Every table is read once, aggregated by customer (`nextoffer.features.aggregate`) and joined to the customers. The query
 returns ``customer_id``, the features in the spec's order and, where asked for, what the rules need to know: whether
-each product is held now, the contacts within the window and, where consents are kept, consent. Rows come in no order.
+each product is held now, earlier offers and, where consents are kept, consent (`nextoffer.features.wide` names the
+columns). Rows come in no order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 
 from sqlglot import exp
 
 from nextoffer.errors import FeatureError
 from nextoffer.features.aggregate import grouped, places, top_category, top_names
-from nextoffer.features.plan import MARKETING, PROFILING, Facts, Plan, last_words
+from nextoffer.features.consent import allows, allows_over
+from nextoffer.features.households import MEMBERS, TURN, household_tables, offers_name
+from nextoffer.features.plan import PROFILING, Facts, Plan, last_words
 from nextoffer.features.rows import MONEY, MONEY_PARTS, WANTED_TABLE, WHO
 from nextoffer.features.spec import (
     Aggregate,
@@ -24,6 +27,7 @@ from nextoffer.features.spec import (
     Feature,
     FeatureSpec,
     Ratio,
+    Reads,
     Top,
     Value,
 )
@@ -73,6 +77,10 @@ def plan_query(plan: Plan, *, subset: bool = False) -> exp.Select:
         query = _join(query, f"per_{source}", source)
     if "risk" in plan.spec.readable:
         query = _join(query, "risk", "risk")
+    if plan.facts is not None and plan.facts.of_households:
+        for name, table in households_of(plan.facts):
+            query = query.with_(name, as_=table)
+        query = _join(query, "per_households", "households")
     return query.select(*selected(plan), copy=False)
 
 
@@ -110,12 +118,62 @@ def selected(plan: Plan, made: Callable[[Feature], Tree | None] = lambda _: None
 def _facts(facts: Facts, values: _Values) -> Iterator[Tree]:
     """Whether each product is held, the contacts and, where consents are kept, consent."""
     held = [exp.false() for _ in facts.products] if facts.held is None else [values.number(a) > 0 for a in facts.held]
-    for place, value in enumerate(held):
-        yield value.as_(f"nextoffer_held_{place}")
-    contacts = double(0) if facts.contacts is None else values.number(facts.contacts)
-    yield contacts.as_("nextoffer_contacts")
+    yield from _named("held", held)
+    yield from _named("contacts", list(_contacts(facts, values)))
     if facts.knows_consent:
-        yield values.allows(MARKETING).as_("nextoffer_consent")
+        yield from _named("consent", [_allows(facts, values.days)])
+        yield from _named("preferred_consent", [_allows_over(facts, values.days, None)])
+        yield from _named("channel_consent", [_allows_over(facts, values.days, c) for c in facts.asked.channels])
+    yield from _history(facts, values)
+    if facts.asked.households:
+        names = (MEMBERS, TURN) if facts.of_households else ()
+        found: list[Tree] = [exp.func("COALESCE", column(n, "households"), number(1)) for n in names]
+        members, turn = found or [double(1), double(1)]
+        yield from (*_named("members", [members]), *_named("turn", [turn]))
+
+
+def _named(fact: str, values: Sequence[Tree]) -> Iterator[Tree]:
+    return (value.as_(f"nextoffer_{fact}_{place}") for place, value in enumerate(values))
+
+
+def _contacts(facts: Facts, values: _Values) -> Iterator[Tree]:
+    """The offers made within each window."""
+    own = [double(0)] * len(facts.asked.windows) if facts.contacts is None else map(values.number, facts.contacts)
+    for place, (window, number_of) in enumerate(zip(facts.asked.windows, own, strict=True)):
+        shared = window.household and facts.of_households
+        yield exp.func("COALESCE", column(offers_name(place), "households"), number_of) if shared else number_of
+
+
+def _history(facts: Facts, values: _Values) -> Iterator[Tree]:
+    """What became of earlier offers of each product, as far as it is asked."""
+    asked, products = facts.asked, facts.products
+    nothing: Tree = exp.cast(exp.null(), "double")
+    for days, name, found, none in (
+        (asked.offers_days, "since_offer", facts.since_offer, nothing),
+        (asked.ignored_days, "ignored", facts.ignored, double(0)),
+        (asked.rejected_days, "since_reject", facts.since_reject, nothing),
+    ):
+        if days:
+            yield from _named(name, [none] * len(products) if found is None else [values.number(a) for a in found])
+
+
+def _allows(facts: Facts, days: Callable[[Aggregate], Tree]) -> Tree:
+    return allows(days, by_channel=facts.consents_by_channel, without_record=facts.asked.without_record)
+
+
+def _allows_over(facts: Facts, days: Callable[[Aggregate], Tree], channel: str | None) -> Tree:
+    """Whether marketing is allowed over a channel; None is the preferred one."""
+    by_channel, without = facts.consents_by_channel, facts.asked.without_record
+    return allows_over(days, facts.words_over(channel), by_channel=by_channel, without_record=without)
+
+
+def households_of(facts: Facts) -> Iterator[tuple[str, exp.Select]]:
+    """Yield the tables that lead to ``per_households``, by name; see `nextoffer.features.households`."""
+    everybody = facts.asked.all_consent or not facts.knows_consent
+    members = Plan(FeatureSpec((), (Reads("customers", ("customer_id",)),)), facts.of_members)
+    consents = None if everybody else grouped(members, "consents", subset=True)
+    allowing = exp.true() if everybody else _allows(facts.of_members, _Values(members).days)
+    yield from household_tables(facts.asked, facts.there, allows=allowing, consents=consents, collated=facts.collated)
 
 
 def _who(spec: FeatureSpec, *, subset: bool) -> exp.Select:
@@ -143,7 +201,7 @@ class _Values:
 
     def allows(self, purpose: str) -> Tree:
         """Whether the last word on a purpose was a grant; of a grant and a refusal on one day the refusal counts."""
-        granted, refused = (column(self.places[word], word.rows) for word in last_words(purpose))
+        granted, refused = (self.days(word) for word in last_words(purpose))
         return exp.and_(is_null(granted).not_(), exp.or_(is_null(refused), granted < refused))
 
     def of(self, feature: Feature) -> Tree:
@@ -160,6 +218,10 @@ class _Values:
                 return top_category(counts, self.tops[counts], rank)
             case _:
                 return formula(feature)
+
+    def days(self, aggregate: Aggregate) -> Tree:
+        """An aggregate as it is."""
+        return column(self.places[aggregate], aggregate.rows)
 
     def number(self, aggregate: Aggregate) -> Tree:
         """An aggregate as a double, in currency units if it is money; a sum over nothing is 0."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from nextoffer.errors import FeatureError
 from nextoffer.features.duck import connect
@@ -36,6 +37,15 @@ def customer_ids(bank: Bank) -> pa.Array:
         return one_array(pa.Table.from_batches(bank.query("SELECT customer_id FROM customers")).column(0)).sort()
     ids = connect(bank).sql("SELECT customer_id FROM customers ORDER BY customer_id").to_arrow_table()
     return one_array(ids.column(0))
+
+
+def with_households(bank: Bank, customers: pa.Array) -> pa.Array:
+    """Return the customers and all members of their households, each once; the bank has ``household_id``."""
+    theirs = "SELECT c.household_id FROM customers c JOIN nextoffer_asked USING (customer_id)"
+    sql = f"SELECT k.customer_id FROM customers k WHERE k.household_id IN ({theirs})"
+    asked = {"nextoffer_asked": pa.table({"customer_id": customers})}
+    kin = one_array(pa.Table.from_batches(bank.query(sql, relations=asked)).column(0))
+    return pc.unique(pa.concat_arrays([customers, kin.cast(customers.type)]))
 
 
 def one_array(ids: pa.Array | pa.ChunkedArray) -> pa.Array:

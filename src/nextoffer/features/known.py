@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
 
 import pyarrow as pa
@@ -10,7 +11,7 @@ import pyarrow.compute as pc
 
 from nextoffer.errors import FeatureError
 from nextoffer.features.compile import plan_sql
-from nextoffer.features.ids import as_ids, customer_ids
+from nextoffer.features.ids import as_ids, customer_ids, with_households
 from nextoffer.features.plan import Facts, Plan
 from nextoffer.features.query import Query
 from nextoffer.features.remote import stream_remote
@@ -18,7 +19,7 @@ from nextoffer.features.spec import FeatureSpec, Key, Readable
 from nextoffer.features.wide import split
 from nextoffer.keyed import Ids
 from nextoffer.tables.bank import Bank
-from nextoffer.tables.flow import Known
+from nextoffer.tables.flow import Asked, Known
 from nextoffer.tables.part import part_of
 
 
@@ -29,7 +30,7 @@ def known(
     *,
     customers: Ids | None = None,
     products: Ids,
-    contact_window_days: int,
+    asked: Asked,
 ) -> Known:
     """Return features and rule facts, one row per customer.
 
@@ -39,20 +40,20 @@ def known(
         As for `nextoffer.features.build`.
     products
         P ids, in the order of the facts' columns; one that the bank does not know is held by nobody.
-    contact_window_days
-        Offers made on the days from ``as_of - contact_window_days + 1`` to the day before `as_of` are contacts.
+    asked
+        What the policy asks beside who holds what.
 
     Raises
     ------
     FeatureError
         A customer is not in the bank, or the bank lacks a table or column that the features are made of.
     """
-    facts = facts_of(bank, products, contact_window_days)
-    if bank.on_server:
-        bank = part_of(bank, as_ids(bank, "customer_id", customers if customers is not None else customer_ids(bank)))
-    query = Query(Plan(spec, facts), bank, as_of)
+    facts = facts_of(bank, products, asked)
     ids = customer_ids(bank) if customers is None else as_ids(bank, "customer_id", customers)
-    return split(query.rows(ids, subset=customers is not None), spec, len(facts.products), as_of)
+    if bank.on_server:
+        bank = part_of(bank, with_households(bank, ids) if facts.of_households else ids)
+    query = Query(Plan(spec, replace(facts, collated=False)), bank, as_of)
+    return split(query.rows(ids, subset=customers is not None), spec, len(facts.products), asked, as_of)
 
 
 def stream_known(  # noqa: PLR0913 (what is asked, of whom and in which pieces)
@@ -61,7 +62,7 @@ def stream_known(  # noqa: PLR0913 (what is asked, of whom and in which pieces)
     as_of: date,
     *,
     products: Ids,
-    contact_window_days: int,
+    asked: Asked,
     chunk: int = 65_536,
     after: int | str | None = None,
 ) -> Iterator[Known]:
@@ -69,7 +70,7 @@ def stream_known(  # noqa: PLR0913 (what is asked, of whom and in which pieces)
 
     Parameters
     ----------
-    spec, bank, as_of, products, contact_window_days
+    spec, bank, as_of, products, asked
         As for `known`.
     chunk
         Customers at a time; the last may have fewer.
@@ -83,17 +84,16 @@ def stream_known(  # noqa: PLR0913 (what is asked, of whom and in which pieces)
     """
     if chunk < 1:
         raise FeatureError(f"a chunk of {chunk} rows; it must have at least one")
-    facts = facts_of(bank, products, contact_window_days)
+    facts = facts_of(bank, products, asked)
     if bank.on_server:
-        asked = as_ids(bank, "product_id", products)
-        yield from stream_remote(Plan(spec, facts), bank, as_of, products=asked, chunk=chunk, after=after)
+        yield from stream_remote(Plan(spec, facts), bank, as_of, chunk=chunk, after=after)
         return
     query = Query(Plan(spec, facts), bank, as_of)
     ids = customer_ids(bank)
     if after is not None:
         ids = ids.filter(pc.greater(ids, as_ids(bank, "customer_id", [after])[0]))
     for rows in query.chunks(ids, chunk, whole=after is None):
-        yield split(rows, spec, len(facts.products), as_of)
+        yield split(rows, spec, len(facts.products), asked, as_of)
 
 
 def known_sql(  # noqa: PLR0913 (what is asked, and of which engine)
@@ -101,7 +101,7 @@ def known_sql(  # noqa: PLR0913 (what is asked, and of which engine)
     there: Readable,
     *,
     products: Ids,
-    contact_window_days: int,
+    asked: Asked,
     dialect: str,
     subset: bool = False,
     profiling: bool = False,
@@ -113,7 +113,7 @@ def known_sql(  # noqa: PLR0913 (what is asked, and of which engine)
 
     Parameters
     ----------
-    spec, products, contact_window_days
+    spec, products, asked
         As for `known`; products in the type that the engine's tables have.
     there
         The columns of the bank's tables: `columns_of` a bank.
@@ -124,7 +124,7 @@ def known_sql(  # noqa: PLR0913 (what is asked, and of which engine)
     profiling
         The bank keeps consents to profiling (what `profiling_sql` answers): customers without one are not profiled.
     """
-    facts = Facts(_keys(products), contact_window_days, there)
+    facts = Facts(_keys(products), asked, there)
     return plan_sql(Plan(spec, facts, profiling=profiling), dialect, subset=subset)
 
 
@@ -133,9 +133,10 @@ def columns_of(bank: Bank) -> Readable:
     return {table: frozenset(bank.columns(table)) for table in bank.tables}
 
 
-def facts_of(bank: Bank, products: Ids, contact_window_days: int) -> Facts:
+def facts_of(bank: Bank, products: Ids, asked: Asked) -> Facts:
     """Return the facts asked about, with the products' ids in the bank's type."""
-    return Facts(_keys(as_ids(bank, "product_id", products)), contact_window_days, columns_of(bank))
+    collated = bank.on_server and pa.types.is_string(bank.id_type("customer_id"))
+    return Facts(_keys(as_ids(bank, "product_id", products)), asked, columns_of(bank), collated=collated)
 
 
 def _keys(products: Ids) -> tuple[Key, ...]:

@@ -19,7 +19,7 @@ from nextoffer.tables.flow import Known
 
 
 def stream_remote(
-    plan: Plan, bank: Bank, as_of: date, *, products: pa.Array, chunk: int, after: int | str | None = None
+    plan: Plan, bank: Bank, as_of: date, *, chunk: int, after: int | str | None = None
 ) -> Iterator[Known]:
     """Yield the customers of a bank by rising id, `chunk` at a time, out of one query that sees one state of it.
 
@@ -31,8 +31,6 @@ def stream_remote(
         One that lies in a database server.
     as_of
         The day.
-    products
-        The ids that the facts are about.
     chunk, after
         As for `nextoffer.features.stream_known`.
 
@@ -49,9 +47,11 @@ def stream_remote(
     later = "" if after is None else f" WHERE {in_order} > %(after)s"
     asked = day if after is None else {**day, "after": after}
     sql = f"SELECT * FROM ({known}) AS known{later} ORDER BY {in_order}"
+    facts = plan.facts
+    assert facts is not None
     rows = bank.query(sql, asked, {MCC_TABLE: mcc.table()}, dialect=bank.dialect)
     for table in _pieces(rows, chunk):
-        yield as_known(table, plan.spec, products, as_of)
+        yield as_known(table, plan.spec, facts.products, as_of, asked=facts.asked)
 
 
 def _first(bank: Bank, sql: str, parameters: dict[str, Any]) -> object:

@@ -33,6 +33,9 @@ from nextoffer.features.trees import (
     when,
 )
 
+MARKETING = "marketing"
+"""The purpose that offers need a consent to."""
+
 MCC_TABLE = "nextoffer_mcc"
 WANTED_TABLE = "nextoffer_wanted"
 WHO = "who"
@@ -242,10 +245,13 @@ def _one_where(*conditions: Tree | None) -> Tree:
 def responses(scope: Scope) -> exp.Select:
     """Return one row per offer made before ``as_of``.
 
-    ``product_id``, ``days_ago``, ``offered`` (1); ``accepted`` (1 or 0) before ``as_of``, ``accepted_ago`` (or null);
-    ``contacted``: 1, but 0 if the offer was held back for a control arm.
+    ``product_id``, ``channel`` (``''`` for none), ``days_ago``, ``offered`` (1); ``accepted`` (1 or 0) before
+    ``as_of``, ``accepted_ago`` (or null); ``contacted``: 1, but 0 if the offer was held back for a control arm, and
+    ``contacted_ago`` (its days, else null). Of an offer that was made, as it stood when ``as_of`` ended: ``ignored`` (1
+    without an answer, else 0) and ``rejected_ago`` (days since the customer said no, else null).
     """
     arm = offer_made(column("arm", "t")) if covers(scope.there, "responses", "arm") else None
+    unanswered, rejected_ago = _answers(scope)
     accepted: Tree = column("label", "t").eq(1)
     accepted_on: Tree = column("offered_on", "t")
     if covers(scope.reads, "responses", "responded_on"):
@@ -258,12 +264,34 @@ def responses(scope: Scope) -> exp.Select:
         "offered": double(1),
         "accepted": one_if(accepted),
         "accepted_ago": when(accepted, days_ago(accepted_on)),
+        "channel": _channel(scope, "responses"),
         "contacted": _one_where(arm),
+        "contacted_ago": when(arm, days_ago(column("offered_on", "t"))),
+        "ignored": _one_where(arm, unanswered),
+        "rejected_ago": exp.null() if rejected_ago is None else when(arm, rejected_ago),
     }
     rows = _of_customers(_select(columns, scope, _key(scope)), "responses", scope).where(
         column("offered_on", "t") < the_day()
     )
     return rows.where(offer_made(column("arm", "t"))) if covers(scope.reads, "responses", "arm") else rows
+
+
+def _answers(scope: Scope) -> tuple[Tree, Tree | None]:
+    """Whether an offer had no answer by the end of the day, and how long ago the answer was no."""
+    no = column("label", "t").eq(0)
+    if not covers(scope.there, "responses", "responded_on"):
+        return no, None
+    responded = column("responded_on", "t")
+    to_come = exp.and_(is_null(responded).not_(), responded > the_day())
+    unanswered = exp.or_(exp.and_(no, is_null(responded)), to_come)
+    return unanswered, when(exp.and_(no.copy(), responded <= the_day()), days_ago(responded))
+
+
+def _channel(scope: Scope, table: str) -> Tree:
+    """The channel of a row, ``''`` for none."""
+    if not covers(scope.there, table, "channel"):
+        return text("")
+    return exp.func("COALESCE", column("channel", "t"), text(""))
 
 
 def offer_made(arm: Tree) -> Tree:
@@ -276,19 +304,60 @@ def offer_made(arm: Tree) -> Tree:
 
 
 def consents(scope: Scope) -> exp.Select:
-    """Return one row per consent or refusal recorded by the end of ``as_of``, whatever the channel.
+    """Return one row per consent or refusal recorded by the end of ``as_of``.
 
-    ``purpose``; ``granted_ago`` and ``refused_ago``: how many days ago it was granted or refused, else null. A
-    permission is a rule, not an observation, so one withdrawn today counts today.
+    ``purpose``; ``granted_ago`` and ``refused_ago``: how many days ago it was granted or refused, else null;
+    ``channel`` (``''``: it speaks for all channels). Of marketing alone: ``allowed_ago`` and ``denied_ago``; the same
+    over the customer's preferred channel alone, ``preferred_allowed_ago`` and ``preferred_denied_ago``; and
+    ``standing_ago`` of a consent to a channel that was not refused since. A permission is a rule, not an observation,
+    so one withdrawn today counts today.
     """
     granted, ago = column("granted", "t"), days_ago(column("recorded_on", "t"))
+    allowed, denied = exp.and_(_of_marketing("t"), granted), exp.and_(_of_marketing("t"), exp.not_(granted))
+    preferred = column("preferred", "p").eq(_channel(scope, "consents"))
+    stands = exp.or_(is_null(column("denied_on", "d")), column("denied_on", "d") < column("recorded_on", "t"))
+    over_one = _channel(scope, "consents").neq(text(""))
     columns = {
         "purpose": column("purpose", "t"),
         "granted_ago": when(granted, ago),
         "refused_ago": when(exp.not_(granted), ago),
+        "channel": _channel(scope, "consents"),
+        "allowed_ago": when(allowed, ago),
+        "denied_ago": when(denied, ago),
+        "preferred_allowed_ago": when(exp.and_(preferred, allowed.copy()), ago),
+        "preferred_denied_ago": when(exp.and_(preferred.copy(), denied.copy()), ago),
+        "standing_ago": when(exp.and_(allowed.copy(), over_one, stands), ago),
     }
     rows = _of_customers(_select(columns, scope, _key(scope)), "consents", scope)
+    if scope.used & {"preferred_allowed_ago", "preferred_denied_ago"}:
+        rows = rows.join(_preferences(), on=_same_customer("p"), join_type="left")
+    if "standing_ago" in scope.used:
+        same = exp.and_(_same_customer("d"), column("channel", "d").eq(column("channel", "t")))
+        rows = rows.join(_denials(), on=same, join_type="left")
     return rows.where(column("recorded_on", "t") <= the_day())
+
+
+def _of_marketing(table: str) -> Tree:
+    return column("purpose", table).eq(text(MARKETING))
+
+
+def _same_customer(table: str) -> Tree:
+    return column("customer_id", table).eq(column("customer_id", "t"))
+
+
+def _preferences() -> Tree:
+    """The channel each customer prefers."""
+    names = column("customer_id", "c"), column("channel_pref", "c").as_("preferred")
+    return exp.select(*names).from_(relation("customers", "c")).subquery("p")
+
+
+def _denials() -> Tree:
+    """When each customer last refused marketing over each channel."""
+    day, channel = column("recorded_on", "u"), column("channel", "u")
+    kept = day <= the_day(), _of_marketing("u"), exp.not_(column("granted", "u")), channel.neq(text(""))
+    last = exp.select(column("customer_id", "u"), channel.copy(), exp.Max(this=day.copy()).as_("denied_on"))
+    last = last.from_(relation("consents", "u")).where(*kept)
+    return last.group_by(column("customer_id", "u"), channel.copy()).subquery("d")
 
 
 def _key(scope: Scope) -> Tree:

@@ -19,9 +19,10 @@ from sqlglot import exp
 
 from nextoffer.features.aggregate import places, ranked
 from nextoffer.features.arrays import Formulas, Value, Values
-from nextoffer.features.compile import formula, selected
+from nextoffer.features.compile import formula, households_of, selected
 from nextoffer.features.duck import run
 from nextoffer.features.families import Carried
+from nextoffer.features.households import MEMBERS, TURN, offers_name
 from nextoffer.features.ids import one_array
 from nextoffer.features.near import NearSalaryDay
 from nextoffer.features.plan import Plan
@@ -48,6 +49,7 @@ class Slabs:
         self.near = NearSalaryDay.of_bank(con, as_of) if self._asks_for_near(plan) and many else None
         self.carried = [Carried(plan, source, self.near) for source in plan.aggregates]
         self.rows_sql = [_over_slab(c.query(), c.source).sql("duckdb", identify=True) for c in self.carried]
+        self.households_sql = self._of_households()
 
     def rows(self, ids: pa.Array) -> pa.Table:
         """The wide rows of those of `ids` (rising, no two equal) that the bank knows, rising."""
@@ -57,6 +59,8 @@ class Slabs:
         columns: dict[str, Value] = {f.name: one_array(attributes.column(f.name)) for f in attributes.schema}
         for carried, sql in zip(self.carried, self.rows_sql, strict=True):
             columns |= self._aggregated(carried, sql, len(ids))
+        if self.households_sql is not None:
+            columns |= _values(run(self.con, self.households_sql, self.as_of))
         return self.formulas.of(columns, len(ids))
 
     @cached_property
@@ -67,6 +71,26 @@ class Slabs:
             query = ranked(self.plan, source, query)
         values = (value.transform(_dense_column) for value in selected(self.plan, _read_before))
         return Formulas(exp.select(column("customer_id"), *values).from_(query.subquery("d")))
+
+    def _of_households(self) -> str | None:
+        """What was offered to the households of ``who``, by place; None where it is not asked.
+
+        Their members may be in any slab, so this reads whole tables; that customers are known need not be looked up.
+        """
+        facts = self.plan.facts
+        if facts is None or not facts.of_households:
+            return None
+        names = (MEMBERS, TURN, *(offers_name(i) for i, w in enumerate(facts.asked.windows) if w.household))
+        query = exp.select(*(column(name, "h") for name in names)).from_(relation(WHO))
+        same = column("customer_id", "h").eq(column("customer_id", WHO))
+        query = query.join(relation("per_households", "h"), on=same, join_type="left")
+        for name, rows in households_of(facts):
+            query = query.with_(name, as_=rows)
+        tree: Tree = query.order_by(column("place", WHO))
+        for table in sorted({"responses", "consents"} & set(self.bank.tables)):
+            self.con.execute(f"CREATE OR REPLACE TEMP VIEW {_whole(table)} AS {_whole_sql(self.bank, table)}")
+            tree = tree.transform(_renamed, table, _whole(table))
+        return tree.sql("duckdb", identify=True)
 
     @staticmethod
     def _asks_for_near(plan: Plan) -> bool:
@@ -143,17 +167,36 @@ def _dense_column(tree: Tree) -> Tree:
 
 
 def _over_slab(query: exp.Select, source: str) -> Tree:
-    """The query, reading only its own part of the table."""
-    return query.transform(lambda t: _renamed(t, source) if isinstance(t, exp.Table) and t.name == source else t)
+    """The query, reading only its own part of the tables."""
+    tree: Tree = query
+    for table in (source, "customers"):
+        tree = tree.transform(_renamed, table, _of_slab(table))
+    return tree
 
 
-def _renamed(table: exp.Table, source: str) -> exp.Table:
-    table.set("this", exp.to_identifier(_of_slab(source)))
-    return table
+def _renamed(tree: Tree, table: str, name: str) -> Tree:
+    if isinstance(tree, exp.Table) and tree.name == table:
+        tree.set("this", exp.to_identifier(name))
+    return tree
+
+
+def _values(rows: pa.Table) -> Iterator[tuple[str, Values]]:
+    """Numbers, as formulas take them."""
+    for name in rows.column_names:
+        found = one_array(rows.column(name))
+        yield name, Values(found.to_numpy(zero_copy_only=False), found.is_valid().to_numpy(zero_copy_only=False))
 
 
 def _of_slab(table: str) -> str:
     return f"nextoffer_slab_{table}"
+
+
+def _whole(table: str) -> str:
+    return f"nextoffer_whole_{table}"
+
+
+def _whole_sql(bank: Bank, table: str) -> str:
+    return clean_sql(bank.layouts[table], [r for r in bank.rules[table] if r.looks_in != "customers"])
 
 
 def _slab_sql(bank: Bank, table: str, ids: pa.Array) -> str:

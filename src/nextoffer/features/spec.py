@@ -31,8 +31,18 @@ ROWS: Mapping[Source, frozenset[str]] = {
         ]
     ),
     "holdings": frozenset(["product_id", "held", "opened", "opened_ago", "closed_ago", "held_now"]),
-    "responses": frozenset(["product_id", "days_ago", "offered", "accepted", "accepted_ago", "contacted"]),
-    "consents": frozenset(["purpose", "granted_ago", "refused_ago"]),
+    "responses": frozenset(
+        [
+            *("product_id", "channel", "days_ago", "offered", "accepted", "accepted_ago"),
+            *("contacted", "contacted_ago", "ignored", "rejected_ago"),
+        ]
+    ),
+    "consents": frozenset(
+        [
+            *("purpose", "granted_ago", "refused_ago", "channel", "allowed_ago", "denied_ago", "standing_ago"),
+            *("preferred_allowed_ago", "preferred_denied_ago"),
+        ]
+    ),
 }
 """The columns that may be aggregated, by kind of row. Those that are summed are never null; rows are counted by summing
 a column of ones and zeros."""

@@ -16,6 +16,7 @@ from nextoffer.policy.contact import Contact
 from nextoffer.policy.eligibility import Consent, Eligibility
 from nextoffer.policy.rules import Rules, packaged_rules
 from nextoffer.policy.section import Count, Section, Share
+from nextoffer.tables.flow import Asked, Window
 
 __all__ = ["Arbitration", "Consent", "Contact", "Eligibility", "Policy", "ReasonLimits"]
 
@@ -87,6 +88,11 @@ class Policy(Section, OwnReasons):
         """Names of the columns that rules and decisions look at where a bank has them, ``pair.`` ones included."""
         own = {name for rule in self.rule if rule.enabled for name in rule.reads if not name.startswith("product.")}
         return _READS | own
+
+    @property
+    def asked(self) -> Asked:
+        """What the rules ask of a bank's tables beside who holds what."""
+        return Asked(windows=(Window(self.contact.window_days),))
 
     @property
     def catalogue(self) -> Catalogue:

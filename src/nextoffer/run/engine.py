@@ -173,7 +173,7 @@ class Engine:
             as_of or self.as_of,
             customers=customers,
             products=bank.table("products").column("product_id"),
-            contact_window_days=self.policy.contact.window_days,
+            asked=self.policy.asked,
         )
 
     def stream(
@@ -191,7 +191,7 @@ class Engine:
             bank,
             as_of or self.as_of,
             products=bank.table("products").column("product_id"),
-            contact_window_days=self.policy.contact.window_days,
+            asked=self.policy.asked,
             chunk=chunk,
             after=after,
         )

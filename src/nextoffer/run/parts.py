@@ -20,6 +20,7 @@ from nextoffer import compiled
 from nextoffer.errors import NextOfferError
 from nextoffer.features import FeatureSpec, as_known
 from nextoffer.run.engine import Desk, Engine
+from nextoffer.tables.flow import Asked
 from nextoffer.tables.write import TableWriter, write_table
 
 
@@ -144,7 +145,7 @@ class Worker:
         Yields nothing if there are no rows, else one row: name, first (customer), customers, decisions, refusals. Rows
         should come by rising customer; what an engine did not sort is sorted here.
         """
-        spec, desk, products = _ready(self)
+        spec, asked, desk, products = _ready(self)
         name, first, last, in_order, customers = uuid.uuid4().hex, None, None, True, 0
         paths = [folder / f"{name}.parquet" for folder in (self.scratch.decisions, self.scratch.refusals)]
         with ExitStack() as stack:
@@ -152,7 +153,8 @@ class Worker:
             for batch in batches:
                 if not batch.num_rows:
                     continue
-                known = as_known(pa.Table.from_batches([batch]).sort_by("customer_id"), spec, products, self.as_of)
+                rows = pa.Table.from_batches([batch]).sort_by("customer_id")
+                known = as_known(rows, spec, products, self.as_of, asked=asked)
                 decided = desk.decide(known)
                 files = files or [stack.enter_context(TableWriter(path)) for path in paths]
                 for file, table in zip(files, (decided.decisions, decided.refusals), strict=True):
@@ -175,8 +177,8 @@ class Worker:
 
 
 @lru_cache(maxsize=2)
-def _ready(worker: Worker) -> tuple[FeatureSpec, Desk, pa.ChunkedArray]:
-    """The features, the engine before its products and their ids; once per process."""
+def _ready(worker: Worker) -> tuple[FeatureSpec, Asked, Desk, pa.ChunkedArray]:
+    """The features, what the policy asks, the engine before its products and their ids; once per process."""
     products = pa.ipc.open_stream(worker.products).read_all()
     with tempfile.TemporaryDirectory() as folder:
         for name, content in worker.model.items():
@@ -185,4 +187,5 @@ def _ready(worker: Worker) -> tuple[FeatureSpec, Desk, pa.ChunkedArray]:
     engine.__dict__["model_id"] = worker.model_id
     if worker.many:
         compiled.warm_up()
-    return engine.needs, engine.desk(products, worker.as_of), products.column("product_id")
+    desk = engine.desk(products, worker.as_of)
+    return engine.needs, engine.policy.asked, desk, products.column("product_id")

@@ -69,7 +69,7 @@ def _stream(policy: Policy, bank: Bank, spec: FeatureSpec, model: Engine | None,
         return model.with_policy(policy).stream(bank, as_of=as_of)
     named = spec.only({column.name for column in spec.columns} & policy.reads)
     ids = bank.table("products").column("product_id")
-    return stream_known(named, bank, as_of, products=ids, contact_window_days=policy.contact.window_days, chunk=CHUNK)
+    return stream_known(named, bank, as_of, products=ids, asked=policy.asked, chunk=CHUNK)
 
 
 def _scores(known: Known, model: Engine | None, products: Products) -> Scores:

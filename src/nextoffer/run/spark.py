@@ -100,13 +100,14 @@ def recommend_on_spark(
 def _decided(engine: Engine, bank: Bank, day: date, spark: SparkSession, scratch: Scratch) -> pa.Table:
     """What the workers tell of the parts they wrote."""
     products = bank.table("products")
+    engine.desk(products, day)  # a policy that does not fit is found out here rather than by every worker
     with _tables(bank, spark, scratch) as tables:
         profiling = bank.has("consents") and _answer(spark, with_tables(tables, profiling_sql("spark")), day)
         wide = known_sql(
             engine.needs,
             columns_of(bank),
             products=products.column("product_id"),
-            contact_window_days=engine.policy.contact.window_days,
+            asked=engine.policy.asked,
             dialect="spark",
             profiling=bool(profiling),
         )

@@ -7,11 +7,12 @@ it reads the ids, answering reads the rows asked for.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +24,7 @@ from nextoffer.keyed import Ids
 from nextoffer.tables.flow import FeatureColumn, FeatureTable, Indices, Known, RuleFacts, ids_as_text
 from nextoffer.tables.write import atomic_path
 
-_HELD, _CONSENT, _CONTACTS = "rule.held", "rule.consent", "rule.contacts"
+_FACT = "rule."
 _ABOUT = b"nextoffer"
 
 
@@ -122,9 +123,8 @@ class Stored:
         except (OSError, pa.ArrowInvalid, KeyError) as error:
             raise NextOfferError(f"{path} holds no stored customers: {error}") from error
         columns = tuple(FeatureColumn(**column) for column in about["columns"])
-        day = date.fromisoformat(about["as_of"])
         parts = (file.get_batch(i) for i in range(file.num_record_batches))
-        return cls(tuple(_unpacked(part, columns, day) for part in parts), pa.array(about["products"]))
+        return cls(tuple(_unpacked(part, about, columns) for part in parts), pa.array(about["products"]))
 
     def known(self, customers: Ids) -> Known:
         """Return what is known of these customers, in this order.
@@ -190,53 +190,46 @@ def _packed(part: Known, products: pa.Array) -> pa.RecordBatch:
         "as_of": features.as_of.isoformat(),
         "columns": [asdict(column) for column in features.columns],
         "products": products.to_pylist(),
+        "facts": {name: (a.dtype.str, a.shape[1:]) for name, a in facts.arrays().items()},
     }
     if facts.held.shape != (len(features), len(products)):
         raise FeatureError(f"facts of {facts.held.shape[1]} products, but ids of {len(products)}")
-    table = features.data.append_column(_HELD, _bytes(facts.held)).append_column(_CONTACTS, pa.array(facts.contacts))
-    if facts.consent is not None:
-        table = table.append_column(_CONSENT, pa.array(facts.consent.view(np.uint8)))
+    table = features.data
+    for name, values in facts.arrays().items():
+        table = table.append_column(_FACT + name, _bytes(values))
     whole = table.replace_schema_metadata({_ABOUT: json.dumps(about).encode()}).combine_chunks()
     return pa.RecordBatch.from_arrays([_ids(column) for column in whole.columns], schema=whole.schema)
 
 
-def _unpacked(batch: pa.RecordBatch, columns: tuple[FeatureColumn, ...], as_of: date) -> Known:
+def _unpacked(batch: pa.RecordBatch, about: Mapping[str, Any], columns: tuple[FeatureColumn, ...]) -> Known:
     """Return what `_packed` was given, without copying it."""
-    names = batch.schema.names
-    consent = batch.column(_CONSENT).to_numpy().view(np.bool_) if _CONSENT in names else None
-    held = batch.column(_HELD)
-    width = held.type.byte_width
-    flat = np.frombuffer(held.buffers()[1] or b"", dtype=np.bool_)[held.offset * width :]
-    facts = RuleFacts(
-        held=flat[: len(held) * width].reshape(len(held), width),
-        consent=consent,
-        contacts=batch.column(_CONTACTS).to_numpy(),
-    )
+    found = {name: _array(batch.column(_FACT + name), *kind) for name, kind in about["facts"].items()}
     table = pa.Table.from_batches([batch]).select(["customer_id", *(column.name for column in columns)])
-    return Known(FeatureTable(table.replace_schema_metadata(None), columns, as_of), facts)
+    day = date.fromisoformat(about["as_of"])
+    return Known(FeatureTable(table.replace_schema_metadata(None), columns, day), RuleFacts.of(found))
 
 
-def _bytes(held: npt.NDArray[np.bool_]) -> pa.Array:
-    """Return bool (n, P) as n values of P bytes."""
-    kind = pa.binary(held.shape[1])
-    return pa.Array.from_buffers(kind, len(held), [None, pa.py_buffer(np.ascontiguousarray(held))])
+def _bytes(values: npt.NDArray[Any]) -> pa.Array:
+    """Return an array of n rows as n values of so many bytes."""
+    kind = pa.binary(values[:1].nbytes if len(values) else values.itemsize * int(np.prod(values.shape[1:])))
+    return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(np.ascontiguousarray(values))])
+
+
+def _array(values: pa.Array, dtype: str, shape: Sequence[int]) -> npt.NDArray[Any]:
+    """Return what `_bytes` was given, of a type and of rows of a shape."""
+    width = values.type.byte_width
+    flat = np.frombuffer(values.buffers()[1] or b"", dtype=np.uint8)[values.offset * width :][: len(values) * width]
+    return flat.view(dtype).reshape(len(values), *shape)
 
 
 def _taken(part: Known, rows: Indices) -> Known:
-    facts = part.facts
-    consent = None if facts.consent is None else facts.consent[rows]
-    return Known(part.features.take(rows), RuleFacts(facts.held[rows], consent, facts.contacts[rows]))
+    return Known(part.features.take(rows), part.facts.take(rows))
 
 
 def _joined(parts: list[Known]) -> Known:
     """Return customers of several parts as one table."""
-    features, facts = parts[0].features, [part.facts for part in parts]
-    consents = [each.consent for each in facts if each.consent is not None]
+    features = parts[0].features
     return Known(
         FeatureTable(pa.concat_tables([p.features.data for p in parts]), features.columns, features.as_of),
-        RuleFacts(
-            np.concatenate([each.held for each in facts]),
-            np.concatenate(consents) if consents else None,
-            np.concatenate([each.contacts for each in facts]),
-        ),
+        RuleFacts.joined([part.facts for part in parts]),
     )
