@@ -7,6 +7,7 @@ import pytest
 
 from nextoffer.errors import PolicyError
 from nextoffer.policy import toml
+from nextoffer.policy.arms import Arm
 from nextoffer.policy.book import Book
 from nextoffer.policy.catalogue import Reason
 from nextoffer.policy.file import Arbitration, Contact, Eligibility, Policy
@@ -40,11 +41,14 @@ def test_the_default_is_the_reference():
 
 
 def test_the_packaged_file_holds_every_key():
-    content = tomllib.loads(toml.packaged("default.toml"))
+    text = toml.packaged("default.toml")
+    content = tomllib.loads(text)
     for name, field in Policy.model_fields.items():
-        if hasattr(field.annotation, "model_fields"):
-            assert content.pop(name).keys() == field.annotation.model_fields.keys(), name
-    assert content.keys() == {"seed", "rule"}
+        for key, of in getattr(field.annotation, "model_fields", {}).items():
+            assert (key in content[name]) == (of.default is not None), f"{name}.{key}"
+            assert of.default is not None or f"\n# {key} = " in text
+    assert {"seed", "rule", "arm"} <= content.keys()
+    assert Policy.read() == Policy()
 
 
 def test_every_key_is_documented():
@@ -52,8 +56,9 @@ def test_every_key_is_documented():
     for name, field in Policy.model_fields.items():
         for key in getattr(field.annotation, "model_fields", {}):
             assert f"| `{name}.{key}` |" in text
-    for key in OwnRule.model_fields:
-        assert f"| `rule.{key}` |" in text
+    for name, shape in (("rule", OwnRule), ("arm", Arm)):
+        for key in shape.model_fields:
+            assert f"| `{name}.{key}` |" in text
     for rule in Book(Policy()).names:
         assert f"`{rule}`" in text
 

@@ -53,6 +53,21 @@ def _show(found: Explanation, *, detailed: bool) -> None:
     for line in found.changes:
         typer.echo(f"  ! {line}")
     if detailed:
+        typer.echo(f"  Priority: {_priority(found)}")
         typer.echo("  Log-odds against the average customer for this product:")
         for label, value in found.contributions:
             typer.echo(f"    {value:+.3f}  {label}")
+
+
+def _priority(found: Explanation) -> str:
+    """How the score is made, P × C × V × L, in numbers."""
+    worth = "not known"
+    if found.expected_value is not None and found.value is not None:
+        worth = f"{found.expected_value:,.2f}, at {found.value:,.2f} per acceptance less {found.cost:,.2f} for the offer"
+    uplift = "" if found.uplift is None else f", of which the offer adds {found.uplift:.1%}"
+    score = "not known" if found.score is None else f"{found.score:,.4g}"
+    arm = "" if found.arm == "champion" else f", control arm {found.arm}"
+    return (
+        f"propensity {found.propensity:.1%}{uplift}; context × {found.context_weight:g}; expected value {worth}; "
+        f"lever × {found.lever:g}; score {score}{arm}"
+    )

@@ -275,6 +275,11 @@ class TreeScores:
         """Not stated by trees."""
         return None
 
+    @property
+    def unseen(self) -> None:
+        """Not stated."""
+        return None
+
     def contributions(self, rows: Indices, cols: Indices) -> npt.NDArray[np.float32]:
         """Return float32 (m, F): TreeSHAP values."""
         return self._explain(rows, cols)[:, :-1].astype(np.float32)

@@ -99,7 +99,7 @@ class ChoiceRanker(CompiledRanker):
             "held_out_loss_by_ridge": {str(r): round(v, 3) for r, v in tried.items()},
             "iterations": fitted.iterations,
         }
-        return replace(self, card_=replace(card, spread=spread), pairs_=pairs, summary_=summary)
+        return replace(self, card_=replace(card, spread=spread, unseen=training.unseen), pairs_=pairs, summary_=summary)
 
     def _meeting(self, codings: Sequence[Coding], features: FeatureTable) -> list[tuple[int, int]]:
         """Return the pairs of columns that `crosses` names, each once."""

@@ -109,4 +109,6 @@ def _mixed(card: Scorecard, pairs: PairFeatures, products: Products) -> tuple[Sc
         levels = np.column_stack([card.levels, card.spread.weights])
         spare = np.where(places[:, None] < 0, between_products(levels, known.types, products.types), 0.0)
         mixed = replace(mixed, spread=card.spread.mixed(share, spare))
+    if card.unseen is not None:
+        mixed = replace(mixed, unseen=(places < 0) | card.unseen[places])
     return mixed, PairFeatures(products, collaborative, pairs.sources)

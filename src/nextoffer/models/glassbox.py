@@ -67,7 +67,7 @@ class GlassboxRanker(CompiledRanker):
         card = with_average(assemble(design, offset, terms, multipliers), training.snapshots[-1], pairs)
         known = learned_spread(design, training, offset.affinity, terms=terms, multipliers=multipliers, card=card)
         summary = _summary(design, training, offset, terms, multipliers)
-        return replace(self, card_=replace(card, spread=known), pairs_=pairs, summary_=summary)
+        return replace(self, card_=replace(card, spread=known, unseen=training.unseen), pairs_=pairs, summary_=summary)
 
     def _boosted(self, design: Design, training: Training, folds: Indices, offset: Offset) -> list[Term]:
         if self.boosting is None:

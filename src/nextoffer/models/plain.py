@@ -39,6 +39,11 @@ class PlainScores:
         """Not stated."""
         return None
 
+    @property
+    def unseen(self) -> None:
+        """Not stated."""
+        return None
+
     def contributions(self, rows: Indices, cols: Indices) -> npt.NDArray[np.float32]:
         """Return float32 (m, 1): the whole log-odds."""
         return self.log_odds[rows, cols][:, None]

@@ -74,6 +74,8 @@ class Scorecard:
         float32 (P, F + G): mean contribution over the customers of the fit, per product.
     spread
         What the uncertainty of the log-odds is computed from; None where none was stated.
+    unseen
+        bool (P,): products that the fit was shown no offer of; None where it was not noted.
     """
 
     codings: tuple[Coding, ...]
@@ -84,6 +86,7 @@ class Scorecard:
     intercept: Table
     average: Table
     spread: Spread | None = None
+    unseen: npt.NDArray[np.bool_] | None = None
 
     @cached_property
     def features(self) -> tuple[str, ...]:
@@ -134,7 +137,7 @@ class Scorecard:
         return np.asarray(self.intercept + self.average.sum(axis=1), dtype=np.float64)
 
     def mixed(self, share: Floats) -> Scorecard:
-        """Return the card of other products, each a mixture (P, Q) of the fitted ones; it states no spread."""
+        """Return the card of other products, each a mixture (P, Q) of the fitted ones, without spread and unseen."""
         mix = share.astype(np.float32)
         return Scorecard(
             self.codings,
@@ -161,6 +164,7 @@ class Scorecard:
             "pair_codings": [c.to_json() for c in self.pair_codings],
             "crosses": [[c.a, c.b] for c in self.crosses],
             "spread": None if self.spread is None else self.spread.to_json(),
+            "unseen": None if self.unseen is None else self.unseen.tolist(),
         }
 
     @classmethod
@@ -177,6 +181,7 @@ class Scorecard:
             arrays["intercept"],
             arrays["average"],
             Spread.restore(plain["spread"], arrays) if plain.get("spread") is not None else None,
+            np.array(plain["unseen"], dtype=np.bool_) if plain.get("unseen") is not None else None,
         )
 
 
@@ -274,6 +279,11 @@ class ScorecardScores:
             out += table[codes, every]
         self._add_crosses(out)
         return out
+
+    @property
+    def unseen(self) -> npt.NDArray[np.bool_] | None:
+        """Bool (P,); None where the card, saved by an earlier version, does not say."""
+        return self.card.unseen
 
     @cached_property
     def uncertainty(self) -> Table | None:

@@ -77,6 +77,11 @@ class Training:
                     values[where] = column.at(self.rows[where], self.cols[where])
         return out
 
+    @property
+    def unseen(self) -> npt.NDArray[np.bool_]:
+        """Bool (P,): products that no pair is about."""
+        return np.asarray(np.bincount(self.cols, minlength=len(self.products)) == 0)
+
     def require_both_answers(self) -> None:
         """Raise `ModelError` where the labels are all alike, or there are none."""
         accepted = self.labels > 0

@@ -60,9 +60,17 @@ class Batch:
             raise PolicyError(f"there are {shape[0]} customers × {shape[1]} products, but {' and '.join(wrong)}")
 
     @classmethod
-    def over(cls, offering: Offering, scores: Scores, facts: RuleFacts, features: FeatureTable) -> Batch:
+    def over(
+        cls,
+        offering: Offering,
+        scores: Scores,
+        facts: RuleFacts,
+        features: FeatureTable,
+        *,
+        natural: npt.NDArray[np.float32] | None = None,
+    ) -> Batch:
         """Return n customers with products of which everything has been worked out."""
-        batch = cls(scores, facts, features, offering.table)
+        batch = cls(scores, facts, features, offering.table, natural)
         batch.__dict__["offering"] = offering
         return batch
 
@@ -102,6 +110,11 @@ class Batch:
     def customer_keys(self) -> npt.NDArray[np.uint64]:
         """A 64-bit key for each customer."""
         return keyed.hash64(self.customer_ids)
+
+    @property
+    def keys(self) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
+        """A 64-bit key for each customer (n,) and product (P,)."""
+        return self.customer_keys, self.offering.keys
 
     @property
     def product_names(self) -> list[str]:

@@ -12,10 +12,12 @@ import numpy.typing as npt
 
 from nextoffer.policy.applied import applied, own_rules
 from nextoffer.policy.arbitration import TOP_N, arbitration_rules
+from nextoffer.policy.arms import names
 from nextoffer.policy.contact import contact_rules, limits
 from nextoffer.policy.eligibility import consent_rules, eligibility_rules
 from nextoffer.policy.file import Policy
 from nextoffer.policy.offering import Offering
+from nextoffer.policy.priority import Terms
 from nextoffer.policy.rule import Rule, stage_of
 from nextoffer.tables.flow import Kind
 
@@ -44,8 +46,24 @@ class Book:
             *eligibility_rules(policy.eligibility),
             *own_rules(policy.rule),
             *contact_rules(policy.contact),
-            *arbitration_rules(policy.arbitration),
+            *arbitration_rules(self.terms, policy.arm, policy.seed),
         )
+
+    @cached_property
+    def terms(self) -> Terms:
+        """What the policy says of the worth of an offer."""
+        return Terms(self.policy.arbitration, self.policy.value)
+
+    @cached_property
+    def arms(self) -> tuple[str, ...]:
+        """The names of the arms: the champion's first."""
+        return names(self.policy.arm)
+
+    @cached_property
+    def by_propensity_alone(self) -> bool:
+        """Whether propensity decides the order of all offers, and nothing is left to chance."""
+        policy = self.policy
+        return policy.arbitration.by_propensity_alone and not policy.arm and policy.exploration.method == "none"
 
     def check(self, kinds: Mapping[str, Kind], offering: Offering) -> None:
         """Find out whether the rules fit columns of these kinds, products' included, and these products.

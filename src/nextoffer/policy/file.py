@@ -10,13 +10,15 @@ from typing import Annotated
 from pydantic import Field
 
 from nextoffer.policy import toml
-from nextoffer.policy.arbitration import Arbitration
+from nextoffer.policy.arms import Arms
 from nextoffer.policy.catalogue import Catalogue, OwnReasons
 from nextoffer.policy.contact import Contact
 from nextoffer.policy.eligibility import Consent, Eligibility
+from nextoffer.policy.exploration import Exploration
+from nextoffer.policy.objective import Arbitration
 from nextoffer.policy.rules import Rules, packaged_rules
 from nextoffer.policy.section import Count, Section, Share
-from nextoffer.tables.flow import Asked, Window
+from nextoffer.policy.value import READS, Value
 
 __all__ = ["Arbitration", "Consent", "Contact", "Eligibility", "Policy", "ReasonLimits"]
 
@@ -42,6 +44,10 @@ class Policy(Section, OwnReasons):
         The rules, by the stage at which they stop an offer.
     rule
         The bank's own rules, and the package's, in the order in which they are asked.
+    value
+        What an acceptance earns and an offer costs.
+    exploration, arm
+        What is left to chance, and who is decided for in a plainer way.
     reasons
         How many reasons an offer gets.
     reason
@@ -58,6 +64,9 @@ class Policy(Section, OwnReasons):
     eligibility: Eligibility = Eligibility()
     contact: Contact = Contact()
     arbitration: Arbitration = Arbitration()
+    value: Value = Value()
+    exploration: Exploration = Exploration()
+    arm: Arms = ()
     rule: Rules = Field(default_factory=packaged_rules)
     reasons: ReasonLimits = ReasonLimits()
 
@@ -87,12 +96,7 @@ class Policy(Section, OwnReasons):
     def reads(self) -> frozenset[str]:
         """Names of the columns that rules and decisions look at where a bank has them, ``pair.`` ones included."""
         own = {name for rule in self.rule if rule.enabled for name in rule.reads if not name.startswith("product.")}
-        return _READS | own
-
-    @property
-    def asked(self) -> Asked:
-        """What the rules ask of a bank's tables beside who holds what."""
-        return Asked(windows=(Window(self.contact.window_days),))
+        return _READS | READS | self.arbitration.reads | own
 
     @property
     def catalogue(self) -> Catalogue:

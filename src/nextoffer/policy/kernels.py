@@ -6,6 +6,8 @@ their callers know.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -19,6 +21,8 @@ Bits = npt.NDArray[np.uint32]
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
 Bool = npt.NDArray[np.bool_]
+Keys = npt.NDArray[np.floating[Any]]
+Number = np.floating[Any]
 
 NEAR, LOWEST, HIGHEST = np.float32(1e-12), np.float32(-700), np.float32(15)
 """Between the two bounds, log-odds in float32 that lie further apart than this have different propensities."""
@@ -38,21 +42,27 @@ _DE_BRUIJN, _TOP, _ONE = np.uint32(0x077CB531), np.uint32(27), np.uint32(1)
 _PLACE = np.argsort([((0x077CB531 << place) & 0xFFFFFFFF) >> 27 for place in range(32)])
 
 
-@kernel(f"void({_TABLE}, {_RULES}, int16[:,::1], boolean[::1])")
-def front(key: Float32, rule: Int8, order: Int16, close: Bool) -> None:
+@kernel(
+    f"void({_TABLE}, {_RULES}, int16[:,::1], boolean[::1], float32, float32, float32)",
+    f"void({_VALUES}, {_RULES}, int16[:,::1], boolean[::1], float64, float64, float64)",
+)
+def front(  # noqa: PLR0913, PLR0917  a kernel takes plain arrays, by position
+    key: Keys, rule: Int8, order: Int16, close: Bool, near: Number, lowest: Number, highest: Number
+) -> None:
     """Fill in the columns (n, k) of each row's k largest keys among those no rule stops, −1 beyond them.
 
     Parameters
     ----------
     key
-        float32 (n, P).
+        float32 or float64 (n, P).
     rule
         int8 (n, P): negative where no rule stops the pair.
     close
-        bool (n,): set where two neighbours among the k may have the same propensity; see `NEAR`.
+        bool (n,): set where two neighbours among the k are not further apart than `near`, or beyond `lowest` and
+        `highest`, so that they may count as equal.
     """
     most = order.shape[1]
-    best = np.empty(most, dtype=np.float32)
+    best = np.empty(most, dtype=key.dtype)
     for i in range(key.shape[0]):
         count = 0
         for j in range(key.shape[1]):
@@ -72,7 +82,7 @@ def front(key: Float32, rule: Int8, order: Int16, close: Bool) -> None:
         close[i] = False
         for at in range(1, count):
             above, below = best[at - 1], best[at]
-            close[i] |= above - below <= NEAR or below > HIGHEST or above < LOWEST
+            close[i] |= not above - below > near or below > highest or above < lowest
 
 
 @kernel(f"int64(int8[:,::1], int16[:,:], {_PLACES}, int8, {_LIMITS}, int64[::1], int64[::1])")

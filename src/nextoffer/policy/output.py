@@ -20,7 +20,8 @@ from nextoffer.policy import kernels
 from nextoffer.policy.batch import Batch
 from nextoffer.policy.book import Book
 from nextoffer.policy.offering import Offering
-from nextoffer.policy.ranking import OFFERED, Ranking, Rules
+from nextoffer.policy.ordering import Rules
+from nextoffer.policy.ranking import OFFERED, Ranking
 from nextoffer.policy.reasons import Reasons
 from nextoffer.policy.worth import Worth, worth_of
 from nextoffer.tables.flow import Indices, decisions_schema, refusals_schema

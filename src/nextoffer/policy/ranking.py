@@ -1,8 +1,8 @@
 """Ranks each customer's allowed offers and names the rule that stopped every other pair.
 
-The propensity rises with the log-odds, so pairs are ranked by these and only the offers' propensities are computed.
-Where two log-odds are so close that their propensities may be equal, they are compared as propensities, and equal ones
-stand in keyed random order.
+Where nothing but the propensity counts, pairs are ranked by their log-odds, for the propensity rises with them, and
+only the offers' propensities are computed. Where two log-odds are so close that their propensities may be equal, they
+are compared as propensities, and equal ones stand in keyed random order.
 """
 
 from __future__ import annotations
@@ -12,22 +12,20 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import expit
 
-from nextoffer import compiled, keyed
+from nextoffer import compiled
 from nextoffer.errors import PolicyError
-from nextoffer.policy import kernels
+from nextoffer.policy import arms, kernels
 from nextoffer.policy.batch import Batch
 from nextoffer.policy.book import Book
 from nextoffer.policy.contact import Room, room
+from nextoffer.policy.exploration import Candidates, explored
 from nextoffer.policy.logic import Mask
+from nextoffer.policy.ordering import Columns, LogOdds, Order, Rules, by_log_odds, by_score, propensity
+from nextoffer.policy.priority import Priority
 from nextoffer.tables.flow import Floats, Indices
 
 OFFERED = -1
-
-Rules = npt.NDArray[np.int8]
-LogOdds = npt.NDArray[np.float32]
-Columns = npt.NDArray[np.int16]
 
 
 @dataclass(frozen=True)
@@ -44,6 +42,12 @@ class Ranking:
         int8 (n, P): place in the book's names of what stopped the pair, or `OFFERED`.
     rows, cols
         The offers: customers in order, each with its products best first.
+    order
+        The first ranks as they would be without limits on the number of offers.
+    arm
+        int8 (n,): each customer's, as a place in the book's arms.
+    sorted
+        float64 (n, P): what is sorted; None where it is the propensity.
     """
 
     book: Book
@@ -51,6 +55,9 @@ class Ranking:
     rule: Rules
     rows: Indices
     cols: Indices
+    order: Order
+    arm: npt.NDArray[np.int8]
+    sorted: Floats | None = None
 
     @cached_property
     def propensity(self) -> Floats:
@@ -60,12 +67,17 @@ class Ranking:
     @property
     def score(self) -> Floats:
         """float64 (n, P): what is sorted."""
-        return self.propensity
+        return self.propensity if self.sorted is None else self.sorted
 
-    @cached_property
-    def offered_propensity(self) -> Floats:
-        """float64: P(accept) of each offer."""
-        return propensity(self.log_odds[self.rows, self.cols])
+    def pscore(self, rows: Indices, cols: Indices) -> Floats:
+        """Return P(the product is chosen for its rank, given the ranks before and the customer's arm), float64 (m,).
+
+        NaN where a pair has no rank.
+        """
+        if self.order.chance is None:
+            return np.ones(len(rows))
+        place = self.order.cols[rows] == cols[:, None]
+        return np.where(place.any(axis=1), self.order.chance[rows, np.argmax(place, axis=1)], np.nan)
 
 
 def ranked(batch: Batch, book: Book, seed: int) -> Ranking:
@@ -74,65 +86,60 @@ def ranked(batch: Batch, book: Book, seed: int) -> Ranking:
     Raises
     ------
     PolicyError
-        A score is not a number.
+        A score is not a number, or weights and exploration do not fit the bank or the model.
     """
     log_odds = np.asarray(batch.scores.log_odds, dtype=np.float32)
     _check(log_odds)
     rule = _stopped(batch, book)
-    top = best_first(log_odds, rule, book.policy.arbitration.top_n, batch, seed)
+    arm = arms.dealt(batch, book.policy.arm, book.policy.seed)
+    score = None if book.by_propensity_alone else sorted_by(batch, book, arm, seed)
+    if score is None:
+        order = Order(by_log_odds(log_odds, rule, book.policy.arbitration.top_n, batch.keys, seed))
+    else:
+        order = _order(batch, book, (score, rule), arm, seed)
     rows, cols = (_settled if compiled.ready() else _settled_by_numpy)(
-        rule, top, room(batch, book.policy.contact), book
+        rule, order.cols, room(batch, book.policy.contact), book
     )
-    return Ranking(book, log_odds, rule, rows, cols)
+    return Ranking(book, log_odds, rule, rows, cols, order, arm, score)
 
 
-def propensity(log_odds: LogOdds) -> Floats:
-    """Return P(accept) for log-odds."""
-    return np.asarray(expit(log_odds.astype(np.float64)))
+def sorted_by(batch: Batch, book: Book, arm: arms.Dealt, seed: int) -> Floats:
+    """Return what each customer's offers are sorted by, float64 (n, P): in the champion's arm their priority."""
+    priority = Priority.of(batch, book.terms)
+    score = np.ascontiguousarray(np.broadcast_to(priority.score, batch.shape))
+    if not arm.any():
+        return score
+    score = score.copy()
+    for place, name in enumerate(book.arms[1:], start=1):
+        rows = np.flatnonzero(arm == place)
+        score[rows] = arms.scores(priority, rows, name, seed)
+    return score
 
 
-def best_first(log_odds: LogOdds, rule: Rules, most: int, batch: Batch, seed: int) -> Columns:
-    """Return int16 (n, most): the columns of each row's best open pairs, best first, −1 beyond them.
-
-    Parameters
-    ----------
-    log_odds
-        float32 (n, P).
-    rule
-        int8 (n, P): negative where the pair is open.
-    """
-    wide = min(most + 1, log_odds.shape[1])
-    order, close = (_front if compiled.ready() else _front_by_numpy)(log_odds, rule, wide)
-    tied = np.flatnonzero(close)
-    if tied.size:
-        key = np.where(rule[tied] < 0, -propensity(log_odds[tied]), np.inf)
-        exact = np.lexsort((ties(batch, tied, seed), key), axis=1)[:, :wide]
-        order[tied] = np.where(np.take_along_axis(rule[tied], exact, axis=1) < 0, exact, -1)
-    return order[:, :most]
+def candidates(batch: Batch, book: Book, rows: Indices, ranking: tuple[Floats, Rules], seed: int) -> Candidates:
+    """Return the open products of the customers `rows`; `ranking` is what is sorted and the rules, each (n, P)."""
+    score, rule = ranking
+    order = by_score(score[rows], rule[rows], batch.shape[1], (batch.customer_keys[rows], batch.offering.keys), seed)
+    return Candidates(Priority.of(batch, book.terms), rows, order, seed)
 
 
-def ties(batch: Batch, rows: Indices, seed: int) -> Floats:
-    """Return the number that orders equal scores, uniform (len(rows), P); the smaller goes first."""
-    return keyed.uniform(seed, "tie", batch.customer_keys[rows], batch.offering.keys)
-
-
-def _front(log_odds: LogOdds, rule: Rules, most: int) -> tuple[Columns, Mask]:
-    """Return the columns (n, most) of each row's best open pairs, best first, −1 beyond, and who may have ties."""
-    order, close = np.empty((len(rule), most), dtype=np.int16), np.empty(len(rule), dtype=np.bool_)
-    kernels.front(np.ascontiguousarray(log_odds), rule, order, close)
-    return order, close
-
-
-def _front_by_numpy(log_odds: LogOdds, rule: Rules, most: int) -> tuple[Columns, Mask]:
-    key = np.where(rule < 0, -np.maximum(log_odds, np.finfo(np.float32).min), np.float32(np.inf))
-    order = np.argsort(key, axis=1) if most >= key.shape[1] else np.argpartition(key, most - 1, axis=1)[:, :most]
-    order = np.take_along_axis(order, np.argsort(np.take_along_axis(key, order, axis=1), axis=1), axis=1)
-    open_ = np.take_along_axis(rule, order, axis=1) < 0
-    best = np.take_along_axis(log_odds, order, axis=1)
-    above, below = best[:, :-1], best[:, 1:]
-    with np.errstate(invalid="ignore"):
-        close = (above - below <= kernels.NEAR) | (below > kernels.HIGHEST) | (above < kernels.LOWEST)
-    return np.where(open_, order, -1).astype(np.int16), np.asarray((close & open_[:, 1:]).any(axis=1))
+def _order(batch: Batch, book: Book, ranking: tuple[Floats, Rules], arm: arms.Dealt, seed: int) -> Order:
+    """Return the first ranks, with the probabilities of what is left to chance."""
+    score, rule = ranking
+    exploration = book.policy.exploration
+    cols = by_score(score, rule, book.policy.arbitration.top_n, batch.keys, seed)
+    if exploration.method == "none" and arms.RANDOM not in book.arms:
+        return Order(cols)
+    open_, chance = rule < 0, np.ones(cols.shape)
+    if arms.RANDOM in book.arms:
+        rows = np.flatnonzero(arm == book.arms.index(arms.RANDOM))
+        left = open_[rows].sum(axis=1)[:, None] - np.arange(cols.shape[1])
+        chance[rows] = 1.0 / np.maximum(left, 1)
+    if exploration.method != "none":
+        rows = np.flatnonzero((arm == 0) & open_.any(axis=1))
+        found = explored(candidates(batch, book, rows, ranking, seed), exploration, cols.shape[1])
+        cols[rows], chance[rows] = found.cols, found.chance
+    return Order(cols, chance)
 
 
 def _settled(rule: Rules, top: Columns, room: Room, book: Book) -> tuple[Indices, Indices]:

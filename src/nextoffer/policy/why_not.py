@@ -6,12 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nextoffer.policy.arms import NO_VALUE, POPULARITY
 from nextoffer.policy.batch import Batch
 from nextoffer.policy.book import Book
 from nextoffer.policy.contact import limit_line
 from nextoffer.policy.logic import Mask
-from nextoffer.policy.ranking import OFFERED, Ranking, ranked, ties
+from nextoffer.policy.ordering import ties
+from nextoffer.policy.ranking import OFFERED, Ranking, ranked
 from nextoffer.policy.rule import Case, Rule, percent
+from nextoffer.policy.wording import number
 
 
 def why_not(batch: Batch, row: int, col: int, *, book: Book, seed: int) -> list[str]:
@@ -67,13 +70,35 @@ class _Standing:
         return f"{told}, and this ranks {self.place()}, so it would have to wait"
 
     def beyond_top(self) -> str:
+        if self.by_chance():
+            return f"ranks {self.place()} of {int(self.open().sum())}, and the first ranks are left to chance"
         top = self.ranking.book.policy.arbitration.top_n
         last = np.sort(self.ranking.score[self.case.row][self.open()])[-top]
         return (
             f"ranks {self.place()} of {int(self.open().sum())}, the first {top} are offered: "
-            f"propensity {percent(self.case.propensity)} would have to rise above {percent(last)}"
+            f"{self.sorted_by()} {self.shown(self.score())} would have to rise above {self.shown(last)}"
         )
 
     def if_mended(self) -> str:
         others = int(self.open().sum())
-        return f"would then rank {self.place()} of {others + 1}, with propensity {percent(self.case.propensity)}"
+        told = f"would then rank {self.place()} of {others + 1}, with propensity {percent(self.case.propensity)}"
+        return told if self.ranking.sorted is None else f"{told} and {self.sorted_by()} {self.shown(self.score())}"
+
+    def by_chance(self) -> bool:
+        """Whether chance had a part in the customer's ranks."""
+        chance = self.ranking.order.chance
+        return chance is not None and bool((chance[self.case.row] < 1).any())
+
+    def sorted_by(self) -> str:
+        """Return what people call the score."""
+        arm = self.ranking.book.arms[self.ranking.arm[self.case.row]]
+        return _SORTED_BY.get(arm, "propensity" if self.ranking.sorted is None else "priority")
+
+    def score(self) -> float:
+        return float(self.ranking.score[self.case.row, self.case.col])
+
+    def shown(self, score: float) -> str:
+        return percent(score) if self.sorted_by() == "propensity" else number(score)
+
+
+_SORTED_BY = {NO_VALUE: "propensity", POPULARITY: "popularity"}

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from nextoffer.policy.arms import CHAMPION
 from nextoffer.policy.batch import Batch
+from nextoffer.policy.priority import Priority
 from nextoffer.policy.ranking import Ranking
 from nextoffer.tables.flow import Floats
-
-CHAMPION = "champion"
 
 
 @dataclass(frozen=True)
@@ -51,20 +51,19 @@ class Worth:
 def worth_of(batch: Batch, ranking: Ranking) -> Worth:
     """Return the numbers of a batch's offers.
 
-    The expected value is propensity × margin − cost: not known without a margin; a cost not known is 0.
+    What is said of value is NaN without a margin.
     """
-    propensity, cols = ranking.offered_propensity, ranking.cols
-    count, one = len(cols), np.ones(len(cols))
-    value = batch.product_column("margin")[cols]
-    cost = np.nan_to_num(batch.product_column("cost"), nan=0.0)[cols]
+    rows, cols = ranking.rows, ranking.cols
+    pairs = Priority.of(batch, ranking.book.terms).pairs(rows, cols)
     return Worth(
-        score=propensity,
-        propensity=propensity,
-        uplift=np.full(count, np.nan),
-        value=value,
-        expected_value=propensity * value - cost,
-        context_weight=one,
-        lever=one,
-        pscore=one,
-        arm=np.zeros(count, dtype=np.int8),
+        score=pairs.propensity if ranking.sorted is None else ranking.sorted[rows, cols],
+        propensity=pairs.propensity,
+        uplift=pairs.uplift,
+        value=pairs.value,
+        expected_value=pairs.expected_value,
+        context_weight=pairs.context_weight,
+        lever=pairs.lever,
+        pscore=ranking.pscore(rows, cols),
+        arm=ranking.arm[rows],
+        arms=ranking.book.arms,
     )

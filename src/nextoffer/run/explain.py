@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from nextoffer.errors import FeatureError, did_you_mean
 from nextoffer.policy.batch import Batch, Pairs
+from nextoffer.policy.priority import Priority
 from nextoffer.policy.ranking import OFFERED, Ranking
 from nextoffer.policy.reasons import explain_low_rank, reasons_for
 from nextoffer.policy.rule import stage_of
@@ -33,8 +34,14 @@ class Explanation:
         The product.
     rank, stage, rule
         Its rank where it is offered, else the stage and rule that stopped it.
-    propensity
-        P(accept).
+    propensity, uplift
+        P(accept), and how much of it the offer adds; None where the model does not say.
+    value, cost, expected_value
+        What an acceptance earns, the offer costs, and the offer earns on average; None where not known.
+    context_weight, lever
+        The weights of the policy.
+    score, arm
+        What the offers are sorted by, and the customer's arm.
     reasons, against
         What speaks for the offer, and what against, strongest first; all true and material.
     changes
@@ -49,6 +56,14 @@ class Explanation:
     stage: str | None
     rule: str | None
     propensity: float
+    uplift: float | None
+    value: float | None
+    cost: float
+    expected_value: float | None
+    context_weight: float
+    lever: float
+    score: float | None
+    arm: str
     reasons: tuple[str, ...]
     against: tuple[str, ...]
     changes: tuple[str, ...]
@@ -90,11 +105,22 @@ def _one(engine: Engine, batch: Batch, ranking: Ranking, col: int) -> Explanatio
         stage=None if offered else stage_of(ranking.book.names[rule]),
         rule=None if offered else ranking.book.names[rule],
         propensity=float(ranking.propensity[0, col]),
+        **_worth(batch, ranking, pairs),
         reasons=tuple(reasons_for(pairs, engine.catalogue, limits=limits).texts[0].as_py()),
         against=tuple(explain_low_rank(pairs, engine.catalogue, limits=limits).texts[0].as_py()),
         changes=tuple(why_not(batch, 0, col, book=ranking.book, seed=engine.policy.seed)),
         contributions=_contributions(batch, pairs),
     )
+
+
+def _worth(batch: Batch, ranking: Ranking, pairs: Pairs) -> dict[str, Any]:
+    """What the priority of one pair is made of, None where not known."""
+    priority = Priority.of(batch, ranking.book.terms).pairs(pairs.rows, pairs.cols)
+    names = ("uplift", "value", "cost", "expected_value", "context_weight", "lever")
+    numbers = {name: float(getattr(priority, name)[0]) for name in names}
+    numbers["score"] = float(ranking.score[pairs.rows, pairs.cols][0])
+    known = {name: None if np.isnan(number) else number for name, number in numbers.items()}
+    return {**known, "arm": ranking.book.arms[ranking.arm[0]]}
 
 
 def _contributions(batch: Batch, pairs: Pairs) -> tuple[tuple[str, float], ...]:
