@@ -136,7 +136,7 @@ def test_text_comparisons_of_many_customers_are_those_of_one():
         }
     )
     features = replace(batch.features, data=data)
-    facts = replace(batch.facts, held=np.zeros((count, 4), dtype=bool), contacts=np.zeros(count, dtype=np.int64))
+    facts = replace(batch.facts, held=np.zeros((count, 4), dtype=bool), contacts=np.zeros((count, 1), dtype=np.int64))
     many = Batch(FlatScores(np.zeros((count, 4))), facts, features, batch.products)
     for text in (
         "channel_pref = 'a' or income > 40",

@@ -19,6 +19,7 @@ from nextoffer.policy.objective import Arbitration
 from nextoffer.policy.rules import Rules, packaged_rules
 from nextoffer.policy.section import Count, Section, Share
 from nextoffer.policy.value import READS, Value
+from nextoffer.tables.flow import Asked, Window
 
 __all__ = ["Arbitration", "Consent", "Contact", "Eligibility", "Policy", "ReasonLimits"]
 
@@ -97,6 +98,11 @@ class Policy(Section, OwnReasons):
         """Names of the columns that rules and decisions look at where a bank has them, ``pair.`` ones included."""
         own = {name for rule in self.rule if rule.enabled for name in rule.reads if not name.startswith("product.")}
         return _READS | READS | self.arbitration.reads | own
+
+    @property
+    def asked(self) -> Asked:
+        """What the rules ask of a bank's tables beside who holds what."""
+        return Asked(windows=(Window(self.contact.window_days),))
 
     @property
     def catalogue(self) -> Catalogue:

@@ -1,7 +1,8 @@
 """The tables that flow from room to room, each defined once.
 
-``FeatureTable`` (features → models, policy) · ``RuleFacts`` (features → policy) · ``Scores`` (models → policy) ·
-``DECISIONS``, ``REFUSALS`` (policy → files, pages) · ``REPORT`` (evaluate → files, pages).
+``FeatureTable`` (features → models, policy) · ``Asked`` (policy → features) · ``RuleFacts`` (features → policy) ·
+``Scores`` (models → policy) · ``DECISIONS``, ``REFUSALS`` (policy → files, pages) ·
+``REPORT`` (evaluate → files, pages).
 """
 
 from __future__ import annotations
@@ -311,8 +312,63 @@ def ids_as_text(ids: pa.Array | pa.ChunkedArray) -> list[str]:
 
 
 @dataclass(frozen=True)
+class Window:
+    """The days in which offers are counted.
+
+    Attributes
+    ----------
+    days
+        The day of decision and the ``days - 1`` before it; of the day itself there are none to count yet.
+    channel
+        Only offers over this channel; None for all offers.
+    household
+        Offers made to any member of the customer's household, rather than to the customer alone.
+    """
+
+    days: int
+    channel: str | None = None
+    household: bool = False
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a policy asks of a bank's tables, beside who holds what.
+
+    Attributes
+    ----------
+    windows
+        W windows to count earlier offers in.
+    channels
+        C channels over which offers may go where the preferred one is closed.
+    without_record
+        A customer without any record of a marketing consent counts as allowing.
+    all_consent
+        Members of a household count whether or not they allow marketing.
+    offers_days, ignored_days, rejected_days
+        So many days a customer's last offer of each product, offers left unanswered, and offers answered with a no,
+        matter; 0 where they do not.
+    """
+
+    windows: tuple[Window, ...] = ()
+    channels: tuple[str, ...] = ()
+    without_record: bool = False
+    all_consent: bool = False
+    offers_days: int = 0
+    ignored_days: int = 0
+    rejected_days: int = 0
+
+    @property
+    def households(self) -> bool:
+        """Whether anything is asked about households."""
+        return any(window.household for window in self.windows)
+
+
+@dataclass(frozen=True)
 class RuleFacts:
-    """What the rules need to know of n customers and P products on the day.
+    """What the rules need to know of n customers and P products on the day, as far as a policy asks (see `Asked`).
+
+    Offers are those made before the day; one held back for a control arm was not made. What customers say counts up to
+    the end of the day.
 
     Attributes
     ----------
@@ -321,12 +377,51 @@ class RuleFacts:
     consent
         bool (n,): marketing is allowed; None where the bank keeps no consents.
     contacts
-        int64 (n,): offers already made within the policy's contact window.
+        int64 (n, W): offers already made within each window.
+    channel_consent
+        bool (n, C): marketing is allowed over each channel; None where the bank keeps no consents.
+    preferred_consent
+        bool (n,): marketing is allowed over the customer's preferred channel, if none is known over all; None as above.
+    since_offer
+        float64 (n, P): days since the product was last offered, NaN where it never was; None where not asked.
+    ignored
+        int64 (n, P): offers of the product made within ``ignored_days`` that have no answer; None where not asked.
+    since_reject
+        float64 (n, P): days since the customer last said no to the product, NaN for never; None where not asked.
+    members, place
+        int64 (n,): how many members of the household allow marketing, at least 1, and the customer's place among them,
+        0 to members - 1, which moves on by one each day; None where no window is a household's.
     """
 
     held: npt.NDArray[np.bool_]
     consent: npt.NDArray[np.bool_] | None
     contacts: npt.NDArray[np.int64]
+    channel_consent: npt.NDArray[np.bool_] | None = None
+    preferred_consent: npt.NDArray[np.bool_] | None = None
+    since_offer: Floats | None = None
+    ignored: npt.NDArray[np.int64] | None = None
+    since_reject: Floats | None = None
+    members: npt.NDArray[np.int64] | None = None
+    place: npt.NDArray[np.int64] | None = None
+
+    @classmethod
+    def of(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> RuleFacts:
+        """Return facts from what `arrays` gives."""
+        return cls(**{name: arrays.get(name) for name in cls.__dataclass_fields__})  # type: ignore[arg-type]
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Return what is known, by name; each array has a row per customer."""
+        return {name: values for name, values in vars(self).items() if values is not None}
+
+    def take(self, rows: Indices | slice) -> RuleFacts:
+        """Return the facts of some customers."""
+        return RuleFacts.of({name: values[rows] for name, values in self.arrays().items()})
+
+    @classmethod
+    def joined(cls, parts: Sequence[RuleFacts]) -> RuleFacts:
+        """Return the facts of the customers of all parts, of which there must be one, about the same questions."""
+        every = [part.arrays() for part in parts]
+        return cls.of({name: np.concatenate([e[name] for e in every]) for name in every[0]})
 
 
 @dataclass(frozen=True)
