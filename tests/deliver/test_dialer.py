@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from nextoffer.deliver.dialer import write_dialer
+from nextoffer.deliver.hours import CallingHours
 from tests.deliver.toys import AS_OF, export, material, offer, read_csv, settings
+
+CLOSED = "the policy leaves no hours for calls"
 
 
 def test_one_row_a_customer_with_the_best_offer_on_the_calling_channel(tmp_path: Path) -> None:
@@ -26,7 +29,7 @@ def test_one_row_a_customer_with_the_best_offer_on_the_calling_channel(tmp_path:
     assert (row["call_windows"], row["call_days"]) == ("09:00-12:00 14:00-20:00", "mon tue")
     assert "Card P2" in row["script"]
     assert told.offers == 1
-    assert told.left_out == {"not on the channel 'phone'": 2, "not the best": 1, "no phone number": 0}
+    assert told.left_out == {"not on the channel 'phone'": 2, "not the best": 1, "no phone number": 0, CLOSED: 0}
 
 
 def test_customers_without_a_number_are_left_out_where_there_are_numbers(tmp_path: Path) -> None:
@@ -42,3 +45,9 @@ def test_the_calling_channel_can_be_named(tmp_path: Path) -> None:
     assert told.offers == 1
     assert write_dialer(material([offer("b", 1, channel="mail")]), export(tmp_path)).offers == 0
     assert read_csv(tmp_path / "dialer.csv") == []
+
+
+def test_nobody_is_called_where_no_hours_are_left(tmp_path: Path) -> None:
+    told = write_dialer(material([offer("a", 1)], hours=CallingHours((), ("mon",))), export(tmp_path))
+    assert told.offers == 0
+    assert told.left_out[CLOSED] == 1

@@ -12,7 +12,8 @@ from typing import Any
 import pyarrow as pa
 
 from nextoffer.deliver.folder import Export
-from nextoffer.deliver.material import OPTIONAL, CallingHours, Material
+from nextoffer.deliver.hours import CallingHours
+from nextoffer.deliver.material import OPTIONAL, Material
 from nextoffer.deliver.settings import Settings
 from nextoffer.deliver.wording import CustomerWordings
 

@@ -18,6 +18,7 @@ _HEADER = (
 )  # fmt: skip
 _READ = (*COLUMNS, *(n for n in _HEADER if not n.startswith("call_") and n not in ("consent_purpose", "script")))
 _NO_NUMBER = "no phone number"
+_CLOSED = "the policy leaves no hours for calls"
 
 
 def write_dialer(material: Material, export: Export) -> Told:
@@ -30,11 +31,15 @@ def write_dialer(material: Material, export: Export) -> Told:
         f"not on the channel '{channel}'": material.offers.num_rows - calls.num_rows,
         "not the best": 0,
         _NO_NUMBER: 0,
+        _CLOSED: 0,
     }
 
     def contacts() -> Iterator[Row]:
         for _, offers in by_customer(calls, _READ):
             left_out["not the best"] += len(offers) - 1
+            if not material.hours:
+                left_out[_CLOSED] += 1
+                continue
             if with_numbers and not offers[0]["phone"]:
                 left_out[_NO_NUMBER] += 1
                 continue

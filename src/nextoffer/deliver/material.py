@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, time
+from datetime import date
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
 import pyarrow as pa
 
+from nextoffer.deliver.hours import CallingHours
 from nextoffer.deliver.settings import Settings
 from nextoffer.deliver.wording import CustomerWordings
 
@@ -24,31 +25,6 @@ OPTIONAL = {
 """Columns that offers may lack: they are then null."""
 
 _ROWS_AT_ONCE = 8_192
-
-
-@dataclass(frozen=True)
-class CallingHours:
-    """When customers may be called.
-
-    Attributes
-    ----------
-    windows
-        From and until, in order, on each of the days.
-    days
-        ``mon`` to ``sun``.
-    """
-
-    windows: tuple[tuple[time, time], ...]
-    days: tuple[str, ...]
-
-    @property
-    def text(self) -> str:
-        """The windows as text.
-
-        >>> CallingHours(((time(9), time(12)), (time(14), time(20))), ("mon",)).text
-        '09:00-12:00 14:00-20:00'
-        """
-        return " ".join(f"{start:%H:%M}-{end:%H:%M}" for start, end in self.windows)
 
 
 @dataclass(frozen=True)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, time
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from nextoffer.deliver.consent import consented
-from nextoffer.deliver.material import OPTIONAL, CallingHours, Material
-from nextoffer.deliver.settings import Settings
+from nextoffer.deliver.hours import CallingHours, Quiet, left_over
+from nextoffer.deliver.material import OPTIONAL, Material
+from nextoffer.deliver.settings import Dialer, Settings
 from nextoffer.deliver.wording import CustomerWordings
 from nextoffer.errors import DeliveryError, did_you_mean
 from nextoffer.policy.expression import parsed
@@ -79,7 +81,7 @@ def material(decisions: pa.Table, bank: Bank, policy: Policy, order: Order) -> M
         bank.config.currency or "",
         settings,
         CustomerWordings(customer_wordings(policy, bank)),
-        calling_hours(settings),
+        calling_hours(policy.contact.model_dump(by_alias=True), settings.dialer),
         _outcomes(every, bank, order.day),
     )
 
@@ -97,10 +99,32 @@ def customer_wordings(policy: Policy, bank: Bank) -> dict[str, str]:
     return out
 
 
-def calling_hours(settings: Settings) -> CallingHours:
-    """Return when customers may be called."""
-    dialer = settings.dialer
-    return CallingHours(((dialer.opens, dialer.closes),), dialer.days)
+def calling_hours(contact: Mapping[str, Any], dialer: Dialer) -> CallingHours:
+    """Return when customers may be called: outside the quiet times of the calling channel, else as the settings say.
+
+    Parameters
+    ----------
+    contact
+        The policy's section, by the keys of the file.
+
+    >>> dialer = Settings.read().dialer
+    >>> calling_hours({"quiet": [{"channel": "phone", "from": "18:00", "to": "10:00", "days": ["sun"]}]}, dialer).text
+    '10:00-18:00'
+    >>> calling_hours({}, dialer).text
+    '09:00-20:00'
+    """
+    sections = [each for each in contact.get("quiet") or () if each.get("channel") in (None, dialer.channel)]
+    if not sections:
+        return CallingHours(((dialer.opens, dialer.closes),), dialer.days)
+    return left_over(
+        Quiet(_clock(each.get("from")), _clock(each.get("to")), tuple(each.get("days") or ())) for each in sections
+    )
+
+
+def _clock(said: Any) -> time | None:
+    if said is None or isinstance(said, time):
+        return said
+    return time(0) if said == "24:00" else time.fromisoformat(said)
 
 
 def _absent_allowed(policy: Policy) -> bool:
