@@ -21,6 +21,8 @@ from typer.testing import CliRunner
 
 from nextoffer.cli.app import app
 from nextoffer.errors import NextOfferError
+from nextoffer.policy.file import Policy
+from nextoffer.policy.rules import OwnRule
 from nextoffer.run import parts, spark
 from nextoffer.run.engine import Engine
 from nextoffer.run.spark import recommend_on_spark
@@ -90,6 +92,26 @@ def test_a_retail_bank_on_sail(retail: dict[str, Case], sail: str, tmp_path: Pat
     assert all(t.equals(t.sort_by([("customer_id", "ascending"), ("rank", "ascending")])) for t in tables)
     firsts = [t.column("customer_id")[0].as_py() for t in tables]
     assert firsts == sorted(firsts)
+
+
+@needs_sail
+def test_rules_of_the_banks_own_on_sail(dirty: Case, sail: str, tmp_path: Path) -> None:
+    adult = OwnRule(id="adult", stage="eligibility", text="Adults", require="age >= 30 or segment = 'HNI'")
+    held = OwnRule(
+        id="held_too", stage="applicability", text="Goes with", require="pair.coholding > 0.02", nulls="pass"
+    )
+    card = OwnRule(id="card", stage="suitability", text="Cards", require="product.margin > 20", product=("P05", "P06"))
+    bank = Bank.read(dirty.bank)
+    engine = Engine.load(dirty.model).with_policy(Policy(rule=(adult, held, card)))
+    expected = engine.recommend(bank)
+    assert set(expected.refusals.column("rule").unique().to_pylist()) >= {"eligibility.adult", "applicability.held_too"}
+    recommend_on_spark(engine, bank, tmp_path / "offers", master=sail)
+    assert same(read_parts(tmp_path / "offers", tmp_path / "offers.refusals"), expected)
+    misfit = engine.with_policy(Policy(rule=(adult.model_copy(update={"require": "agee > 1"}),)))
+    with pytest.raises(
+        NextOfferError, match=r"rule adult: require 'agee > 1': unknown column 'agee' \(did you mean 'age'"
+    ):
+        recommend_on_spark(misfit, bank, tmp_path / "none", master=sail)
 
 
 @needs_sail

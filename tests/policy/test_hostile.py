@@ -1,7 +1,7 @@
 """Policies that somebody got wrong, or means ill: each is refused or warned of.
 
-The words are kept in ``tests/golden/hostile``. Nothing a policy says is ever executed: while it is read and typed no file
-is opened, nothing is compiled or imported for it, no process is started and no database touched.
+The words are kept in ``tests/golden/hostile``. Nothing that a policy says is ever executed: while it is read and typed
+no file is opened, nothing is compiled or imported for it, no process is started and no database touched.
 """
 
 from __future__ import annotations

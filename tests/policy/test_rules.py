@@ -81,6 +81,11 @@ def test_text_and_content_are_one(tmp_path):
     assert again.policy_id == policy.policy_id
 
 
+def test_a_rule_is_made_again_of_its_parts():
+    assert OwnRule.model_validate(rule().model_dump()) == rule()
+    assert Policy.model_validate(Policy(rule=(rule(),)).model_dump()) == Policy(rule=(rule(),))
+
+
 def test_ids_of_products_may_be_numbers(tmp_path):
     assert read(tmp_path, ADULT + 'product = [3, "P04"]\n').rule[-1].product == ("3", "P04")
 
@@ -121,7 +126,7 @@ def test_what_is_wrong_is_said(tmp_path, change, message):
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ("product = []\n", r"rule.adult.product: found \[\]; list should have at least 1 item"),
+        ("product = []\n", "rule.adult.product: is an empty list; leave it out where all are meant"),
         ("product_type = 'CC'\n", "rule.adult.product_type: found 'CC'"),
         ("product = [true]\n", "rule.adult.product.0: found True; input should be a valid string"),
         ("enabled = 1\n", "rule.adult.enabled: found 1; input should be a valid boolean"),

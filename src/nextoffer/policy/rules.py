@@ -53,6 +53,12 @@ def _an_expression(text: str) -> str:
     return text
 
 
+def _not_empty(value: object) -> object:
+    if value == []:
+        raise ValueError("is an empty list; leave it out where all are meant")
+    return value
+
+
 def _as_text(value: object) -> object:
     return str(value) if type(value) is int else value
 
@@ -61,7 +67,7 @@ _Seen = AfterValidator(_printable)
 _Plain = Annotated[str, Field(min_length=1, max_length=200), _Seen, AfterValidator(_one_line)]
 _Expression = Annotated[str, _Seen, AfterValidator(_an_expression)]
 _Key = Annotated[str, BeforeValidator(_as_text), Field(min_length=1), _Seen]
-_Keys = Annotated[tuple[_Key, ...], Field(strict=False, min_length=1)]  # TOML has arrays, not tuples
+_Keys = Annotated[tuple[_Key, ...], Field(strict=False), BeforeValidator(_not_empty)]  # TOML has arrays, not tuples
 
 
 class OwnRule(Section):
