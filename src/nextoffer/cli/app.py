@@ -12,7 +12,20 @@ from typing import Annotated
 import typer
 
 from nextoffer import __version__
-from nextoffer.cli import allocate, check, demo, evaluate, explain, export, fit, policy, recommend, score, simulate
+from nextoffer.cli import (
+    allocate,
+    check,
+    demo,
+    evaluate,
+    explain,
+    export,
+    fit,
+    policy,
+    recommend,
+    score,
+    simulate,
+    simulate_policy,
+)
 from nextoffer.errors import NextOfferError
 
 app = typer.Typer(
@@ -33,6 +46,7 @@ for command in (
     score.score,
     evaluate.evaluate,
     explain.explain,
+    simulate_policy.simulate_policy,
 ):
     app.command(no_args_is_help=command is not demo.demo)(command)
 app.add_typer(policy.app, name="policy")

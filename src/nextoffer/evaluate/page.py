@@ -116,17 +116,21 @@ class DataTable:
         Columns to range right.
     strong
         First cell of the row to set bold.
+    even
+        All columns equally wide, so that those of tables beneath each other stand in line.
     """
 
     columns: tuple[str, ...]
     rows: Sequence[Sequence[str]]
     numeric: frozenset[str] = frozenset()
     strong: str = ""
+    even: bool = False
 
     def draw(self) -> str:
         """Return the table as HTML."""
         rows = [[_two_lines(cell) for cell in row] for row in self.rows]
-        return _table(self.columns, rows, right=self.numeric, strong=escape(self.strong))
+        kind = "data even" if self.even else "data"
+        return _table(self.columns, rows, kind=kind, right=self.numeric, strong=escape(self.strong))
 
 
 def _two_lines(cell: str) -> str:

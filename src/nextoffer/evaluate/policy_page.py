@@ -142,7 +142,7 @@ def _parts(figures: Figures, about: About) -> Section:
             ]
             rows.append(["everyone" if by == EVERYONE else name, *cells])
         if rows:
-            tables.append(DataTable((title, *columns[1:]), rows, numeric=frozenset(columns[1:])))
+            tables.append(DataTable((title, *columns[1:]), rows, numeric=frozenset(columns[1:]), even=True))
     without = figures.at("offers", NEW, EVERYONE, EVERYONE, "offers_without_value").estimate
     unknown = f" {count(without)} offers have no expected value, since their product has no margin." if without else ""
     meaning = "" if about.same else " Beneath each new figure the old one, and the change."
@@ -309,7 +309,7 @@ def _stages(figures: Figures, about: About) -> Section:
             [name, *(_change_cell(figures, about, ("funnel", by, name, stage, measure)) for stage in stages)]
             for name in figures.groups("funnel", by)[:_MOST_PRODUCTS]
         ]
-        tables.append(DataTable((title, *heads), rows, numeric=frozenset(heads)))
+        tables.append(DataTable((title, *heads), rows, numeric=frozenset(heads), even=True))
     return Section(
         "Stage by stage",
         "Customers who may still get the product after each stage; below, customers of each group with any product "

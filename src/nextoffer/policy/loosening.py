@@ -13,6 +13,7 @@ from nextoffer.policy.contact import room
 from nextoffer.policy.logic import Mask
 from nextoffer.policy.ranking import OFFERED, Ranking
 from nextoffer.policy.rule import stage_of
+from nextoffer.policy.value import Value, default_risk, loss_at_default
 from nextoffer.policy.worth import worth_of
 from nextoffer.tables.flow import Floats, Indices
 
@@ -66,23 +67,14 @@ def loosening(batch: Batch, ranking: Ranking) -> Loosening:
     best = _best(served, rules, worth.expected_value, worth.propensity)
     served, cols = served[best], cols[best]
     propensity = worth.propensity[best]
-    loss = propensity * default_loss(batch, served, cols)
+    loss = propensity * default_loss(batch, ranking.book.policy.value, served, cols)
     return Loosening(rows, served, rules[best], cols, propensity, worth.expected_value[best], loss)
 
 
-def default_loss(batch: Batch, rows: Indices, cols: Indices) -> Floats:
-    """Return pd × lgd × exposure of pairs, float64 (m,): 0 where one of them is not known."""
-    each = (
-        _customer_numbers(batch, "pd")[rows],
-        batch.product_column("lgd")[cols],
-        batch.product_column("exposure")[cols],
-    )
-    return np.nan_to_num(each[0] * each[1] * each[2], nan=0.0)
-
-
-def _customer_numbers(batch: Batch, name: str) -> Floats:
-    known = name in batch.features.names
-    return batch.customer_column(name) if known else np.full(batch.shape[0], np.nan)
+def default_loss(batch: Batch, value: Value, rows: Indices, cols: Indices) -> Floats:
+    """Return pd × lgd × exposure of pairs, float64 (m,): 0 where the risk is not known."""
+    loss = default_risk(batch, value)[rows] * loss_at_default(batch.offering, value)[cols]
+    return np.nan_to_num(loss, nan=0.0)
 
 
 def _stopped_by_one(batch: Batch, book: Book, rows: Indices) -> tuple[Indices, Indices, Indices]:
@@ -102,7 +94,9 @@ def _stopped_by_one(batch: Batch, book: Book, rows: Indices) -> tuple[Indices, I
 
 def _spent(batch: Batch, book: Book) -> Mask:
     """Return bool (n, limits): which limits leave a customer no further offer."""
-    return (room(batch, book.policy.contact).left <= 0)[:, None]
+    found = room(batch, book.policy.contact)
+    binds = found.limit[:, None] == np.arange(book.top_n - book.first_limit)
+    return np.asarray(binds & (found.left <= 0)[:, None])
 
 
 def _best(served: Indices, rules: Indices, value: Floats, propensity: Floats) -> npt.NDArray[np.intp]:

@@ -39,6 +39,7 @@ COMPILE_FROM = 50_000
 """Customers from which on compiling pays: what it saves is more than the second that loading the kernels takes."""
 
 _BEFORE_RANKING = ("consent", "eligibility", "applicability", "suitability")
+_Given = TypeVar("_Given")
 _Done = TypeVar("_Done")
 
 
@@ -84,7 +85,7 @@ def recommend_to_files(  # noqa: PLR0913  what, from where, to where; and how to
     day = as_of or engine.as_of
     desk = engine.desk(bank.table("products"), day)
     with Journal((out.refusals, out.decisions), _identity(engine, bank, day, chunk), resume=resume) as journal:
-        warm = _warming(bank)
+        warm = warming(bank)
         customers, last = 0, None
         for part in journal.done():
             customers, last = customers + part.customers, part.last
@@ -97,7 +98,7 @@ def recommend_to_files(  # noqa: PLR0913  what, from where, to where; and how to
             ids = known.features.customer_ids
             return Part((made.refusals, made.decisions), len(ids), ids[-1].as_py())
 
-        for part in _side_by_side(decided, engine.stream(bank, as_of=day, chunk=chunk, after=last)):
+        for part in side_by_side(decided, engine.stream(bank, as_of=day, chunk=chunk, after=last)):
             journal.add(part)
             customers += part.customers
             progress(part.customers)
@@ -119,7 +120,7 @@ def _identity(engine: Engine, bank: Bank, day: date, chunk: int) -> dict[str, ob
     }
 
 
-def _warming(bank: Bank) -> Callable[[], None]:
+def warming(bank: Bank) -> Callable[[], None]:
     """Begin to load the kernels where there is enough for them to do; return what waits for them."""
     if customer_count(bank) < COMPILE_FROM:
         return lambda: None
@@ -128,15 +129,15 @@ def _warming(bank: Bank) -> Callable[[], None]:
     return thread.join
 
 
-def _side_by_side(work: Callable[[Known], _Done], stream: Iterator[Known]) -> Iterator[_Done]:
+def side_by_side(work: Callable[[_Given], _Done], stream: Iterator[_Given]) -> Iterator[_Done]:
     """Yield the work done on each chunk, in order: some are worked on while a thread of its own reads the next."""
     with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(THREADS) as pool:
         waiting: deque[Future[_Done]] = deque()
         try:
             coming = reader.submit(next, stream, None)
-            while (known := coming.result()) is not None:
+            while (given := coming.result()) is not None:
                 coming = reader.submit(next, stream, None)
-                waiting.append(pool.submit(work, known))
+                waiting.append(pool.submit(work, given))
                 while len(waiting) > AHEAD or (waiting and waiting[0].done()):
                     yield waiting.popleft().result()
             while waiting:
@@ -156,14 +157,14 @@ def score_to_file(
     progress: Progress = lambda _: None,
 ) -> int:
     """Write customer_id, product_id, score and propensity of every eligible pair; return the number of rows."""
-    _warming(bank)()
+    warming(bank)()
     desk = engine.desk(bank.table("products"), as_of)
     with TableWriter(out) as file:
 
         def scored(known: Known) -> tuple[pa.Table, int]:
             return eligible_scores(desk.decider, desk.batch(known)), len(known.features)
 
-        for table, customers in _side_by_side(scored, engine.stream(bank, as_of=as_of, chunk=chunk)):
+        for table, customers in side_by_side(scored, engine.stream(bank, as_of=as_of, chunk=chunk)):
             file.write(table)
             progress(customers)
         if not file.started:

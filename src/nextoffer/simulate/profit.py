@@ -220,7 +220,7 @@ def true_profit(truth: pa.Table, control: pa.Table, treatment: pa.Table, bank: B
         for name, offers in (("control", control), ("treatment", treatment))
     ]
     sides.append({ranks: sides[1][ranks] - sides[0][ranks] for ranks in RANKS})
-    found = [{ranks: _per_thousand(side[ranks]) for ranks in RANKS} for side in sides]
+    found = [{ranks: per_thousand(side[ranks]) for ranks in RANKS} for side in sides]
     return TrueProfit(found[0], found[1], found[2], bank.config.currency or "")
 
 
@@ -241,7 +241,8 @@ def _of_file(profit: Floats, offers: pa.Table, ids: tuple[pa.Array, pa.Array], n
     return earned(profit, rows, cols)
 
 
-def _per_thousand(amounts: Floats) -> Interval:
+def per_thousand(amounts: Floats) -> Interval:
+    """Return the mean of what n customers earn, float64 (n,), times `PER`, with its interval."""
     mean = mean_of_sums(float(amounts.sum()), float(amounts @ amounts), len(amounts))
     return Interval(PER * mean.estimate, PER * mean.low, PER * mean.high, mean.n)
 
