@@ -37,6 +37,11 @@ class _Limit:
     def __init__(self, at: Indices, amount: Floats, worth: Floats, left: float) -> None:
         self.at, self.amount, self.worth, self.left = at, amount, worth, left
 
+    def has(self, options: Indices) -> Mask:
+        """Return which of the options use the limit; `at` is in order."""
+        place = np.minimum(np.searchsorted(self.at, options), len(self.at) - 1)
+        return np.asarray(self.at[place] == options)
+
 
 def _use_up(problem: Problem, limit: _Limit, gain: Floats, locked: Mask, taken: Mask) -> None:
     for _ in range(_TIMES):
@@ -60,7 +65,7 @@ def _best_pair(problem: Problem, limit: _Limit, gain: Floats, locked: Mask, take
     beaten = _beaten(problem, gain, taken, limit.at[news])
     has = beaten >= 0
     # Who has an offer of this very limit, or one that a minimum needs, is left alone.
-    free = ~has | ~(locked[beaten] | np.isin(beaten, limit.at))
+    free = ~has | ~(locked[beaten] | limit.has(beaten))
     news, beaten, has = news[free], beaten[free], has[free]
     worth = limit.worth[news] - np.where(has, gain[beaten], 0.0)
     best, found = 0.0, None

@@ -15,7 +15,7 @@ from nextoffer.allocate import kernels
 from nextoffer.allocate.exchange import exchanged
 from nextoffer.allocate.offers import Mask
 from nextoffer.allocate.problem import Problem
-from nextoffer.allocate.responding import gains
+from nextoffer.allocate.responding import both, gains
 from nextoffer.tables.flow import Floats, Indices
 
 _ROUNDS = 4
@@ -149,7 +149,13 @@ def _fitting(problem: Problem, how: _Try, used: Floats, taken: Mask) -> Indices:
     out = np.zeros(len(problem), dtype=np.bool_)
     left = how.capacity - used
     if compiled.ready():
-        kernels.fitting(how.worth, problem.start, problem.most, *problem.entries, left, taken, out)
+        half = problem.customers // 2
+        at = (problem.most, *problem.entries, left, taken, out)
+        both(
+            len(problem),
+            lambda: kernels.fitting(how.worth, problem.start[: half + 1], *at),
+            lambda: kernels.fitting(how.worth, problem.start[half:], *at),
+        )
     elif len(problem):
         count = np.add.reduceat(taken, problem.start[:-1], dtype=np.int64)
         least = np.minimum.reduceat(np.where(taken, how.worth, np.inf), problem.start[:-1])

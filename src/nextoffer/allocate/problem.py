@@ -117,19 +117,6 @@ class Problem:
         return self.use.T.tocsr()
 
     @cached_property
-    def halves(self) -> tuple[Problem, Problem]:
-        """The problem of the first half of the customers and of the others, each with all of every capacity."""
-        return self._between(0, self.customers // 2), self._between(self.customers // 2, self.customers)
-
-    def _between(self, first: int, last: int) -> Problem:
-        a, b = self.start[first], self.start[last]
-        use = self.use[a:b]
-        start = self.start[first : last + 1] - a
-        return Problem(
-            self.value[a:b], self.tie[a:b], start, self.offer[a:b], use, self.capacity, self.most, self.limits
-        )
-
-    @cached_property
     def usual(self) -> Floats:
         """float64 (M,): the mean units that an option takes of a limit, of those that take any; 1 where none does."""
         count = np.bincount(self.use.indices, minlength=len(self.capacity))

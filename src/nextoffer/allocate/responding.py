@@ -32,7 +32,7 @@ def gains(problem: Problem, prices: Floats) -> Floats:
     out = np.empty(len(problem))
     middle = int(problem.start[problem.customers // 2])
     at = (problem.value, *problem.entries, prices)
-    _both(len(problem), lambda: kernels.gains(*at, 0, middle, out), lambda: kernels.gains(*at, middle, len(out), out))
+    both(len(problem), lambda: kernels.gains(*at, 0, middle, out), lambda: kernels.gains(*at, middle, len(out), out))
     return out
 
 
@@ -40,10 +40,16 @@ def best(problem: Problem, gain: Floats) -> Mask:
     """Return bool (n,): each customer's greatest gains above 0, at most `most`, the first among equals."""
     out = np.zeros(len(gain), dtype=np.bool_)
     if compiled.ready():
-        kernels.choose(gain, problem.start, problem.offer, problem.most, out)
+        half = problem.customers // 2
+        at = (problem.offer, problem.most, out)
+        both(
+            len(gain),
+            lambda: kernels.choose(gain, problem.start[: half + 1], *at),
+            lambda: kernels.choose(gain, problem.start[half:], *at),
+        )
     else:
-        for at in _blocks(problem.start):
-            out[at] = _best(gain[at], problem.offer[at], problem.most)
+        for block in _blocks(problem.start):
+            out[block] = _best(gain[block], problem.offer[block], problem.most)
     return out
 
 
@@ -73,7 +79,7 @@ def blurred(problem: Problem, prices: Floats, blur: float) -> Blurred:
         return _of_offers(problem, prices, blur)
     half = problem.customers // 2
     x = np.empty(len(problem))
-    a, b = _both(
+    a, b = both(
         len(problem),
         lambda: _answered(problem, prices, blur, range(half), x),
         lambda: _answered(problem, prices, blur, range(half, problem.customers), x),
@@ -82,7 +88,7 @@ def blurred(problem: Problem, prices: Floats, blur: float) -> Blurred:
     return Blurred(x, a[0] + b[0] - float(prices @ used), used)
 
 
-def _both(options: int, one: Callable[[], T], other: Callable[[], T]) -> tuple[T, T]:
+def both(options: int, one: Callable[[], T], other: Callable[[], T]) -> tuple[T, T]:
     """Return both outcomes; the work is done side by side where it is worth a thread."""
     if not compiled.ready() or options < _WORTH_A_THREAD:
         return one(), other()
