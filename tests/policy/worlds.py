@@ -53,6 +53,8 @@ class ToyScores:
     average: np.ndarray
     values: Mapping[str, Floats]  # pair feature -> (n, P)
     features: tuple[str, ...] = FEATURES
+    uncertainty: np.ndarray | None = None  # (n, P)
+    unseen: np.ndarray | None = None  # (P,)
 
     @property
     def log_odds(self) -> np.ndarray:
@@ -73,7 +75,9 @@ class ToyScores:
         return {name: values[rows, cols] for name, values in self.values.items()}
 
     def take(self, rows: Indices) -> ToyScores:
-        return replace(self, bins=self.bins[rows], values={name: v[rows] for name, v in self.values.items()})
+        values = {name: v[rows] for name, v in self.values.items()}
+        sd = None if self.uncertainty is None else self.uncertainty[rows]
+        return replace(self, bins=self.bins[rows], values=values, uncertainty=sd)
 
 
 def take(batch: Batch, rows: Indices) -> Batch:
@@ -171,7 +175,9 @@ def _scores(
         tables = np.round(tables * 2) / 2
         tables *= rng.random((len(FEATURES), 1, 1)) < 0.1
     average = rng.normal(0, 0.05, (count, len(FEATURES))).astype(np.float32)
-    return ToyScores(bins, tables.astype(np.float32), np.float32(-1.5), average, values)
+    sd = rng.gamma(2.0, 0.2, (n, count)).astype(np.float32)
+    unseen = rng.random(count) < 0.3
+    return ToyScores(bins, tables.astype(np.float32), np.float32(-1.5), average, values, uncertainty=sd, unseen=unseen)
 
 
 def _binned(

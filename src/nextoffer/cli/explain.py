@@ -63,7 +63,9 @@ def _priority(found: Explanation) -> str:
     """How the score is made, P × C × V × L, in numbers."""
     worth = "not known"
     if found.expected_value is not None and found.value is not None:
-        worth = f"{found.expected_value:,.2f}, at {found.value:,.2f} per acceptance less {found.cost:,.2f} for the offer"
+        worth = (
+            f"{found.expected_value:,.2f}, at {found.value:,.2f} per acceptance less {found.cost:,.2f} for the offer"
+        )
     uplift = "" if found.uplift is None else f", of which the offer adds {found.uplift:.1%}"
     score = "not known" if found.score is None else f"{found.score:,.4g}"
     arm = "" if found.arm == "champion" else f", control arm {found.arm}"

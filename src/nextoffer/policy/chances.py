@@ -21,8 +21,10 @@ from nextoffer.tables.flow import Floats, Indices
 
 REACH = 5.0
 """So many standard deviations are looked at on either side; beyond lie 3 in 10 million."""
-_QUANTILES = np.concatenate([[-REACH], ndtri((np.arange(14) + 0.5) / 14), [2.4, 3.2, REACH]])
+_QUANTILES = np.concatenate([[-REACH], ndtri((np.arange(40) + 0.5) / 40), [2.6, 3.2, 4.0, REACH]])
 _POINTS = 128
+_LEAST = 1e-9
+"""No product that may be the largest is said to have no chance."""
 _BLOCK = 64  # customers, so that what is worked on stays near the processor
 
 
@@ -66,24 +68,32 @@ def _largest(of: Uncertain, among: Mask) -> Floats:
     fixed = among & ((of.sd == 0) | (of.slope == 0))
     moving = among & ~fixed
     step = np.where(fixed, of.score, -np.inf)
-    floor = step.max(axis=1, initial=-np.inf)
-    mean, sd, base, slope = (
-        np.where(moving, values, instead)[:, :, None]
-        for values, instead in ((of.log_odds, 0.0), (of.sd, 1.0), (of.base, 0.0), (of.slope, 1.0))
-    )
-    quantiles = slope * expit(mean + sd * _QUANTILES) + base
-    low = np.where(moving, quantiles.min(axis=2), -np.inf).max(axis=1, initial=-np.inf)
-    low = np.maximum(low, floor)
-    points = _grid(np.where(moving[:, :, None], quantiles, -np.inf), np.where(np.isfinite(low), low, 0.0))
-    with np.errstate(over="ignore"):
-        below = ndtr(np.sign(slope) * (logit(np.clip((points[:, None, :] - base) / slope, 0.0, 1.0)) - mean) / sd)
-    below = np.where(moving[:, :, None], below, 1.0)
-    chance = _integrals(below)
-    first = np.argmax(step, axis=1)
-    every = np.arange(len(chance))
-    chance[every, first] += np.where(fixed.any(axis=1), np.cumprod(below[:, :, 0], axis=1)[:, -1], 0.0)
+    ends = [of.slope * expit(of.log_odds + z * of.sd) + of.base for z in (-REACH, REACH)]
+    lowest = np.where(moving, np.minimum(*ends), -np.inf).max(axis=1, initial=-np.inf)
+    low = np.maximum(lowest, step.max(axis=1, initial=-np.inf))
+    rival = moving & (np.maximum(*ends) > low[:, None])
+    chance, at_low = _of_rivals(of, rival, np.where(np.isfinite(low), low, 0.0))
+    chance = np.where(moving, np.maximum(chance, _LEAST), 0.0)
+    chance[np.arange(len(chance)), np.argmax(step, axis=1)] += np.where(fixed.any(axis=1), at_low, 0.0)
     total = np.cumsum(chance, axis=1)[:, -1:]
     return np.asarray(np.divide(chance, total, out=np.zeros_like(chance), where=total > 0))
+
+
+def _of_rivals(of: Uncertain, rival: Mask, low: Floats) -> tuple[Floats, Floats]:
+    """Return ∫ Π F_k dF_j from `low` on (n, P), and Π F_k there (n,), of the products that may come so high."""
+    most = max(int(rival.sum(axis=1).max(initial=0)), 1)
+    cols = np.argsort(~rival, axis=1, kind="stable")[:, :most]
+    here = np.take_along_axis(rival, cols, axis=1)
+    mean, sd, base, slope = (
+        np.where(here, np.take_along_axis(values, cols, axis=1), instead)[:, :, None]
+        for values, instead in ((of.log_odds, 0.0), (of.sd, 1.0), (of.base, 0.0), (of.slope, 1.0))
+    )
+    points = _grid(np.where(here[:, :, None], slope * expit(mean + sd * _QUANTILES) + base, -np.inf), low)
+    share = np.clip((points[:, None, :] - base) / slope, 0.0, 1.0)
+    below = np.where(here[:, :, None], ndtr(np.sign(slope) * (logit(share) - mean) / sd), 1.0)
+    out = np.zeros(rival.shape)
+    np.put_along_axis(out, cols, _integrals(below), axis=1)
+    return out, np.asarray(np.cumprod(below[:, :, 0], axis=1)[:, -1], dtype=np.float64)
 
 
 def _grid(quantiles: Floats, low: Floats) -> Floats:
@@ -91,8 +101,8 @@ def _grid(quantiles: Floats, low: Floats) -> Floats:
     points = np.sort(np.maximum(quantiles, low[:, None, None]).reshape(len(low), -1), axis=1)
     last = points.shape[1] - 1
     begin = np.clip((points <= low[:, None]).sum(axis=1) - 1, 0, last)
-    place = begin[:, None] + (last - begin[:, None]) * np.linspace(0.0, 1.0, _POINTS)
-    return np.take_along_axis(points, np.rint(place).astype(np.intp), axis=1)
+    place = begin[:, None] + np.rint((last - begin[:, None]) * np.linspace(0.0, 1.0, _POINTS)).astype(np.intp)
+    return np.take_along_axis(points, place, axis=1)
 
 
 def _integrals(below: Floats) -> Floats:

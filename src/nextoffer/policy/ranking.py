@@ -90,7 +90,7 @@ def ranked(batch: Batch, book: Book, seed: int) -> Ranking:
     """
     log_odds = np.asarray(batch.scores.log_odds, dtype=np.float32)
     _check(log_odds)
-    rule = _stopped(batch, book)
+    rule = stopped(batch, book)
     arm = arms.dealt(batch, book.policy.arm, book.policy.seed)
     score = None if book.by_propensity_alone else sorted_by(batch, book, arm, seed)
     if score is None:
@@ -163,7 +163,7 @@ def _limit(room: Room, book: Book) -> Rules:
     return np.asarray(room.limit + np.int8(book.first_limit), dtype=np.int8)
 
 
-def _stopped(batch: Batch, book: Book) -> Rules:
+def stopped(batch: Batch, book: Book) -> Rules:
     """Return the first of the rules on single pairs that stops each pair, or `OFFERED`.
 
     Rules are numbered in the order in which they are blamed, so the first is the smallest: −1, read without a sign, is
