@@ -11,12 +11,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from nextoffer.allocate.limits import Limits
+from nextoffer.deliver.formats import FORMATS
 from nextoffer.errors import BankError
 from nextoffer.policy.decide import Decided
+from nextoffer.policy.file import Policy
+from nextoffer.run.allocation import planned
 from nextoffer.run.batch import Files, recommend_to_files
+from nextoffer.run.delivery import export_file
 from nextoffer.run.engine import Engine
+from nextoffer.run.handover import Order
 from nextoffer.tables import postgres
 from nextoffer.tables.bank import Bank
+from nextoffer.tables.write import write_table
 from tests.contract.engines import AS_OF, SEED_WORLD, Case, case, retail_cases, same
 from tests.run.worlds import QuickRanker
 
@@ -115,6 +122,23 @@ def test_an_explanation_and_a_fit(dirty: tuple[Case, Path]) -> None:
     assert engine.explain(there, customer) == engine.explain(here, customer)
     again = Engine.fit(there, as_of=AS_OF, ranker=QuickRanker())
     assert again.model_id == Engine.fit(here, as_of=AS_OF, ranker=QuickRanker()).model_id
+
+
+def test_capacity_is_shared_and_offers_are_handed_over_alike(dirty: tuple[Case, Path], tmp_path: Path) -> None:
+    one, toml = dirty
+    decisions = one.expected.decisions
+    limits = Limits.parse('resource = [{name = "m", capacity = 90, use = "cost", where = {segment = "Mass"}}]')
+    here, there = (planned(decisions, limits, Bank.read(bank)) for bank in (one.bank, toml))
+    assert here.offers.equals(there.offers)
+    write_table(decisions, tmp_path / "offers.parquet")
+    made = [
+        export_file(
+            tmp_path / "offers.parquet", Bank.read(bank), Policy(), Order(tuple(FORMATS), AS_OF), tmp_path / name
+        )
+        for bank, name in ((one.bank, "files"), (toml, "server"))
+    ]
+    assert made[0]["files"] == made[1]["files"]
+    assert made[0]["scrubbed"] == made[1]["scrubbed"]
 
 
 def test_a_stream_goes_on_after_a_customer(dirty: tuple[Case, Path]) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from nextoffer.deliver.answers import RESPONSES, answers
 from nextoffer.deliver.consent import consented
 from nextoffer.deliver.hours import CallingHours, Quiet, left_over
 from nextoffer.deliver.material import OPTIONAL, Material
@@ -21,9 +22,6 @@ from nextoffer.policy.expression import parsed
 from nextoffer.policy.file import Policy
 from nextoffer.run.decisions import beside, customer_columns
 from nextoffer.tables.bank import Bank
-
-ANSWER_DAYS = 30
-"""A response is taken for the answer to an offer made at most so many days before it was offered."""
 
 NEEDED = ("rank", "product_type", "score", "propensity", "channel", "reasons", "reason_codes", "decision_id", "as_of",
           "model_id", "policy_id")  # fmt: skip
@@ -82,7 +80,7 @@ def material(decisions: pa.Table, bank: Bank, policy: Policy, order: Order) -> M
         settings,
         CustomerWordings(customer_wordings(policy, bank)),
         calling_hours(policy.contact.model_dump(by_alias=True), settings.dialer),
-        _outcomes(every, bank, order.day),
+        answers(every, _responses(every, bank, order.day)),
     )
 
 
@@ -218,31 +216,19 @@ def _latest_consents(bank: Bank, day: date) -> pa.Table | None:
     return pa.Table.from_batches(list(bank.query(sql, {"day": day})))
 
 
-def _outcomes(offers: pa.Table, bank: Bank, day: date) -> pa.Table:
-    """Return what came of offers: the first response within `ANSWER_DAYS`, to the same customer and product."""
+def _responses(offers: pa.Table, bank: Bank, day: date) -> pa.Table:
+    """Return the responses known on the day that may answer these offers."""
     if not bank.has("responses"):
-        return pa.table(
-            {
-                "decision_id": pa.array([], pa.string()),
-                "outcome": pa.array([], pa.string()),
-                "on": pa.array([], pa.date32()),
-            }
-        )
+        ids = [offers.column(name).type for name in ("customer_id", "product_id")]
+        return pa.schema(zip(RESPONSES, [*ids, pa.date32(), pa.float64(), pa.date32()], strict=True)).empty_table()
     there = bank.columns("responses")
     answered = "responded_on" if "responded_on" in there else "CAST(NULL AS DATE)"
     made = "coalesce(arm, '') <> 'control'" if "arm" in there else "true"
     sql = f"""
-        WITH answers AS (
-            SELECT d.decision_id, r.label, r.offered_on, {answered} AS answered,
-                   row_number() OVER (PARTITION BY d.decision_id ORDER BY r.offered_on, r.label DESC) AS n
-            FROM decided AS d JOIN responses AS r ON r.customer_id = d.customer_id AND r.product_id = d.product_id
-            WHERE r.offered_on >= d.as_of AND r.offered_on <= d.as_of + INTERVAL {ANSWER_DAYS} DAY
-                  AND r.offered_on <= $day AND {made})
-        SELECT decision_id,
-               CASE WHEN label = 1 THEN 'Accepted' WHEN answered IS NULL THEN 'NoResponse' ELSE 'Rejected' END
-                   AS outcome,
-               CAST(coalesce(answered, offered_on) AS DATE) AS "on"
-        FROM answers WHERE n = 1
+        SELECT customer_id, product_id, offered_on, label, {answered} AS responded_on
+        FROM responses
+        WHERE offered_on >= $first AND offered_on <= $day AND {made}
+              AND ({answered} IS NULL OR {answered} <= $day)
     """
-    decided = offers.select(["decision_id", "customer_id", "product_id", "as_of"])
-    return pa.Table.from_batches(list(bank.query(sql, {"day": day}, {"decided": decided})))
+    first = pc.min(offers.column("as_of")).as_py()
+    return pa.Table.from_batches(list(bank.query(sql, {"first": first, "day": day})))
