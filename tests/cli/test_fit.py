@@ -10,7 +10,7 @@ import pytest
 from nextoffer.run import engine as engine_module
 from nextoffer.run.engine import Engine
 from tests.cli.conftest import Command, Ran
-from tests.run.worlds import AS_OF, QuickRanker, altered, stored
+from tests.run.worlds import AS_OF, QuickRanker, altered, stored, with_column
 
 
 @pytest.fixture
@@ -26,6 +26,20 @@ def test_fit_says_what_it_learned_from(fitted: tuple[Path, Ran]) -> None:
     summary = engine.ranker.summary()
     assert f"Learned from responses: {summary['pairs']:,} pairs" in ran.out
     assert "note: truth" in " ".join(ran.err.split())  # tables that the contract does not know are left aside
+    assert "Propensity without an offer: not learned: no offers were held back" in ran.out
+
+
+def test_fit_says_what_offers_held_back_show(world: Path, nextoffer: Command, tmp_path: Path, quick: None) -> None:
+    responses = stored(world, "responses")
+    arms = ["control" if i % 4 == 0 else "treatment" for i in range(responses.num_rows)]
+    altered(world, tmp_path / "bank", {"responses": with_column(responses, "arm", arms)})
+    ran = nextoffer("fit", tmp_path / "bank", "--as-of", AS_OF, "--out", tmp_path / "model")
+    told = Engine.load(tmp_path / "model").details["natural"]
+    assert ran.code == 0
+    assert (
+        f"Propensity without an offer: learned from {told['pairs']:,} offers held back, {told['taken_up']:,.0f} taken up "
+        f"all the same; an offer adds {told['average_uplift']['estimate']:.2%}"
+    ) in ran.out
 
 
 def test_json_says_the_same(world: Path, nextoffer: Command, tmp_path: Path, quick: None) -> None:

@@ -69,6 +69,16 @@ def fit(
     if engine.details["refusals_share"] < 1:
         share = engine.details["refusals_share"]
         typer.echo(f"Kept {share:.1%} of the pairs not accepted, by key; each counts {1 / share:.1f} times")
+    natural = engine.details["natural"]
+    if "not_learned" in natural:
+        typer.echo(f"Propensity without an offer: not learned: {natural['not_learned']}")
+    else:
+        uplift = natural["average_uplift"]
+        typer.echo(
+            f"Propensity without an offer: learned from {natural['pairs']:,} offers held back, "
+            f"{natural['taken_up']:,.0f} taken up all the same; an offer adds {uplift['estimate']:.2%} "
+            f"({uplift['low']:.2%} to {uplift['high']:.2%})"
+        )
     if "affinity_rank" in learned:
         typer.echo(
             f"Response affinity of rank {learned['affinity_rank']}; {len(learned['terms_kept'])} of "

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from nextoffer.policy.batch import Batch, Pairs
@@ -115,15 +117,22 @@ class Decider:
         """
         self.book.check({**self.offering.kinds, **kinds}, self.offering)
 
-    def batch(self, scores: Scores, facts: RuleFacts, features: FeatureTable) -> Batch:
-        """Return n customers with the products.
+    def batch(
+        self,
+        scores: Scores,
+        facts: RuleFacts,
+        features: FeatureTable,
+        *,
+        natural: npt.NDArray[np.float32] | None = None,
+    ) -> Batch:
+        """Return n customers with the products; `natural`, float32 (n, P), are the propensities without an offer.
 
         Raises
         ------
         PolicyError
             The inputs do not describe the same customers and products.
         """
-        return Batch.over(self.offering, scores, facts, features)
+        return Batch.over(self.offering, scores, facts, features, natural=natural)
 
     def decide(self, scores: Scores, facts: RuleFacts, features: FeatureTable) -> Decided:
         """Return the offers to n customers, with their reasons, and why every other pair is refused.

@@ -125,7 +125,7 @@ def evaluate(bank: Bank, policy: Policy, *, options: Options | None = None, step
         rankers: dict[str, Ranker] = dict(zip(names, fitted, strict=True))
     rankers |= {name: Baseline(name, policy.seed).fit(learned.training) for name in BASELINES}
     details = learned_from(sample, learned)
-    engine = Engine.around(rankers[CHAMPION], spec, policy, learned.training, details=details)
+    engine = Engine.around(rankers[CHAMPION], spec, policy, learned, details=details)
     step("Scoring and judging")
     judged = sampled_customers(bank, MAX_CUSTOMERS, seed=policy.seed, purpose="judged")
     desk = engine.desk(bank.table("products"), split)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from scipy.special import expit
 
 from nextoffer.errors import ArtefactError, FeatureError, ModelError
 from nextoffer.features import FeatureSpec, discover, known, stream_known
@@ -19,9 +20,9 @@ from nextoffer.models.challenger import LightGBMRanker
 from nextoffer.models.choice import ChoiceRanker
 from nextoffer.models.collaborative import SpendMap
 from nextoffer.models.glassbox import GlassboxRanker
+from nextoffer.models.natural import Natural
 from nextoffer.models.products import Products
 from nextoffer.models.ranker import Ranker
-from nextoffer.models.training import Training
 from nextoffer.policy.batch import Batch
 from nextoffer.policy.catalogue import Catalogue
 from nextoffer.policy.decide import Decided, Decider, DecisionIds
@@ -29,7 +30,7 @@ from nextoffer.policy.file import Policy
 from nextoffer.policy.stats import FeatureStats
 from nextoffer.run import artefact
 from nextoffer.run.explain import Explanation, explained
-from nextoffer.run.labels import MAX_CUSTOMERS, Sample, labelled, learned_from
+from nextoffer.run.labels import MAX_CUSTOMERS, Labelled, Sample, labelled, learned_from, natural_of
 from nextoffer.run.namable import kinds_of
 from nextoffer.run.stored import Stored
 from nextoffer.tables.bank import Bank
@@ -62,6 +63,8 @@ class Engine:
         The date of the fit.
     details
         What was learned from, in plain values.
+    natural
+        The propensity without an offer; None where too few offers were held back to learn it from.
 
     Examples
     --------
@@ -75,6 +78,7 @@ class Engine:
     stats: FeatureStats
     as_of: date
     details: Mapping[str, Any] = field(default_factory=dict)
+    natural: Natural | None = None
 
     @classmethod
     def fit(
@@ -90,7 +94,8 @@ class Engine:
         """Return an engine that learned from what the bank knew before `as_of`.
 
         A bank with more than `most_customers` customers is learned from by a keyed sample of them, and where few offers
-        were accepted, of the others a keyed share is kept and weighted; `details` tells both.
+        were accepted, of the others a keyed share is kept and weighted; `details` tells both. Where enough offers were
+        held back for a control arm, the propensity without an offer is learned as well.
 
         Raises
         ------
@@ -102,16 +107,19 @@ class Engine:
         spec = discover(sample.bank, as_of)
         found = labelled(sample.bank, spec, as_of, seed=chosen.seed, spend_map=spend_map)
         fitted = (ranker or GlassboxRanker(seed=chosen.seed)).fit(found.training)
-        return cls.around(fitted, spec, chosen, found.training, details=learned_from(sample, found))
+        return cls.around(fitted, spec, chosen, found, details=learned_from(sample, found))
 
     @classmethod
     def around(
-        cls, ranker: Ranker, spec: FeatureSpec, policy: Policy, training: Training, *, details: Mapping[str, Any]
+        cls, ranker: Ranker, spec: FeatureSpec, policy: Policy, found: Labelled, *, details: Mapping[str, Any]
     ) -> Engine:
-        """Return the engine of a fitted ranker and the training it learned from."""
+        """Return the engine of a fitted ranker and the labels it learned from."""
+        training = found.training
         latest = training.snapshots[-1]
         stats = FeatureStats.measure(latest, training.pair_features[-1].values(latest))
-        return cls(spec, ranker, policy, stats, latest.as_of, {**details, "fit": ranker.summary()})
+        natural, told = natural_of(found, ranker, seed=policy.seed)
+        every = {**details, "fit": ranker.summary(), "natural": told}
+        return cls(spec, ranker, policy, stats, latest.as_of, every, natural)
 
     def with_policy(self, policy: Policy) -> Engine:
         """Return the same model under another policy."""
@@ -157,7 +165,8 @@ class Engine:
         named = self.catalogue.names | self.policy.reads
         of_pairs = (self.ranker.reads_of_pair(n.removeprefix("pair.")) for n in named if n.startswith("pair."))
         there = {column.name for column in self.spec.columns}
-        return self.spec.only(there & self.ranker.reads.union(named, *of_pairs))
+        natural: frozenset[str] = self.natural.reads if self.natural else frozenset()
+        return self.spec.only(there & self.ranker.reads.union(named, natural, *of_pairs))
 
     def known(self, bank: Bank, customers: Ids, *, as_of: date | None = None, every_feature: bool = False) -> Known:
         """Return what is known of these customers, in their order: what a decision `needs`, or every feature.
@@ -222,7 +231,7 @@ class Engine:
         ids = DecisionIds(day, self.model_id, self.policy.seed)
         decider = Decider(products, policy=self.policy, catalogue=self.catalogue, ids=ids)
         decider.check(kinds_of(self.spec, self.policy.reads, ranker=self.ranker, products=products))
-        made = Desk(self.ranker, Products.of(products), decider, day)
+        made = Desk(self.ranker, Products.of(products), decider, day, self.natural)
         self._desks[:] = [(products, made)]
         return made
 
@@ -287,6 +296,7 @@ class Engine:
             FeatureStats.from_json((where / "stats.json").read_text(encoding="utf-8")),
             date.fromisoformat(manifest["as_of"]),
             manifest["details"],
+            Natural.load(where),
         )
         engine.__dict__["model_id"] = manifest["model_id"]  # verified by the sums, need not be made again
         return engine
@@ -295,6 +305,8 @@ class Engine:
         (folder / "features.json").write_text(self.spec.to_json(), encoding="utf-8")
         (folder / "stats.json").write_text(self.stats.to_json(), encoding="utf-8")
         self.ranker.save(folder)
+        if self.natural is not None:
+            self.natural.save(folder)
 
 
 @dataclass(frozen=True)
@@ -308,6 +320,7 @@ class Desk:
     products: Products
     decider: Decider
     as_of: date
+    natural: Natural | None = None
 
     def recommend(self, stored: Stored, customers: Ids) -> Decided:
         """Return decisions and refusals of customers whose features were stored; one takes a few milliseconds at most.
@@ -331,7 +344,11 @@ class Desk:
         """
         if known.features.as_of != self.as_of:
             raise FeatureError(f"the features are as of {known.features.as_of}, the decisions as of {self.as_of}")
-        return self.decider.batch(self.ranker.score(known.features, self.products), known.facts, known.features)
+        scores = self.ranker.score(known.features, self.products)
+        natural = None
+        if self.natural is not None:
+            natural = expit(self.natural.log_odds(scores.log_odds, known.features, self.products))
+        return self.decider.batch(scores, known.facts, known.features, natural=natural)
 
     def decide(self, known: Known) -> Decided:
         """Return the offers to n customers with their reasons, and why every other pair is refused.

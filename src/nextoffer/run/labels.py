@@ -5,6 +5,7 @@ Each label meets the customer as known when the day of its offer began; nothing 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -18,10 +19,13 @@ from nextoffer.errors import ModelError
 from nextoffer.features import FeatureSpec, build, customer_ids
 from nextoffer.keyed import hash64, uniform
 from nextoffer.models.collaborative import SpendMap
+from nextoffer.models.natural import Natural
+from nextoffer.models.natural_fit import learned_natural, why_not_learned
 from nextoffer.models.products import Products
+from nextoffer.models.ranker import Ranker
 from nextoffer.models.training import Training
 from nextoffer.tables.bank import Bank
-from nextoffer.tables.flow import FeatureTable, ids_as_text
+from nextoffer.tables.flow import FeatureTable, Indices, ids_as_text
 from nextoffer.tables.part import part_of
 
 MAX_SNAPSHOTS = 12
@@ -34,7 +38,8 @@ NEGATIVES_PER_POSITIVE = 20.0
 NEGATIVES_AT_LEAST = 200_000.0
 
 OFFER_MADE = "coalesce(lower(arm), '') <> 'control'"
-"""Rows of a control arm are offers that were not made: they teach nothing of how offers are received."""
+"""Rows of a control arm are offers that were not made: they teach nothing of how offers are received, but what
+customers do without one."""
 
 RESPONSES = "responses"
 ADOPTIONS = "adoptions"
@@ -73,20 +78,65 @@ class Labelled:
         Where labels came from, ``responses`` or ``adoptions``.
     refusals_share
         The share of the pairs not accepted that was kept, by key; each counts ``1 / refusals_share`` times.
+    held_back
+        The offers of a control arm, which were not made: 1 where the customer took the product up all the same. None
+        where there are none.
     """
 
     training: Training
     source: str
     refusals_share: float
+    held_back: Training | None = None
 
 
 @dataclass(frozen=True)
 class _Labels:
-    """One row per label: customer, product, day, 0 or 1, and its weight."""
+    """One row per label: customer, product, day, 0 or 1, and its weight; and the same of offers held back."""
 
     data: pa.Table
     source: str
     share: float
+    held_back: pa.Table | None = None
+
+
+@dataclass(frozen=True)
+class _Placed:
+    """Labels of which each meets one of the snapshots: `place` (m,) says which, `rows` (m,) where in it."""
+
+    data: pa.Table
+    place: Indices
+    rows: Indices
+
+    @classmethod
+    def of(cls, data: pa.Table, dates: Sequence[date]) -> _Placed:
+        """Return the labels from the first of the dates on, each at the latest of them not after its day."""
+        days = data.column("day").to_numpy()
+        place = np.searchsorted(np.array(dates, dtype="datetime64[D]"), days, side="right") - 1
+        data, place = data.filter(pa.array(place >= 0)), place[place >= 0]
+        return cls(data, place.astype(np.intp), np.zeros(len(place), dtype=np.intp))
+
+    def looked_up(self, snapshot: int) -> pa.Array:
+        """Return the customers of a snapshot's labels by rising id, and note where each label's customer stands."""
+        mine = np.flatnonzero(self.place == snapshot)
+        wanted = self.data.column("customer_id").take(pa.array(mine)).combine_chunks()
+        customers = pc.unique(wanted).sort()
+        self.rows[mine] = pc.index_in(wanted, value_set=customers).to_numpy(zero_copy_only=False)
+        return customers
+
+    def training(self, snapshots: Sequence[FeatureTable], products: Products, spend_map: SpendMap | None) -> Training:
+        """Return the labels with what they meet."""
+        column = {p: j for j, p in enumerate(products.ids)}
+        return Training(
+            tuple(snapshots),
+            products,
+            self.place,
+            self.rows,
+            np.array([column[p] for p in ids_as_text(self.data.column("product_id"))], dtype=np.intp),
+            self.data.column("label").to_numpy().astype(np.float64),
+            self.data.column("weight").to_numpy().astype(np.float64),
+            hash64(self.data.column("customer_id")),
+            spend_map,
+        )
 
 
 def labelled(bank: Bank, spec: FeatureSpec, as_of: date, *, seed: int, spend_map: SpendMap | None = None) -> Labelled:
@@ -98,43 +148,44 @@ def labelled(bank: Bank, spec: FeatureSpec, as_of: date, *, seed: int, spend_map
         There are neither responses nor dated holdings before `as_of`.
     """
     labels = _labels(bank, as_of, seed)
-    days = sorted(set(labels.data.column("day").to_pylist()))
-    dates = _snapshot_dates(days)
-    place = (
-        np.searchsorted(np.array(dates, dtype="datetime64[D]"), labels.data.column("day").to_numpy(), side="right") - 1
-    )
+    dates = _snapshot_dates(sorted(set(labels.data.column("day").to_pylist())))
+    made = _Placed.of(labels.data, dates)
+    held_back = None if labels.held_back is None else _Placed.of(labels.held_back, dates)
     snapshots: list[FeatureTable] = []
-    rows = np.zeros(labels.data.num_rows, dtype=np.intp)
+    others: list[FeatureTable] = []
     for i, day in enumerate(dates):
-        mine = np.flatnonzero(place == i)
-        wanted = labels.data.column("customer_id").take(pa.array(mine)).combine_chunks()
-        customers = pc.unique(wanted).sort()
-        snapshots.append(build(spec, bank, day, customers=customers))
-        rows[mine] = pc.index_in(wanted, value_set=customers).to_numpy(zero_copy_only=False)
+        customers = made.looked_up(i)
+        if held_back is None:
+            snapshots.append(build(spec, bank, day, customers=customers))
+            continue
+        beside = held_back.looked_up(i)
+        everybody = pc.unique(pa.concat_arrays([customers, beside])).sort()
+        known = build(spec, bank, day, customers=everybody)  # once for both: building reads every table
+        snapshots.append(_part(known, everybody, customers))
+        others.append(_part(known, everybody, beside))
     snapshots.append(build(spec, bank, as_of))
     products = Products.of(bank.table("products"))
-    column = {p: j for j, p in enumerate(products.ids)}
-    training = Training(
-        tuple(snapshots),
-        products,
-        place.astype(np.intp),
-        rows,
-        np.array([column[p] for p in ids_as_text(labels.data.column("product_id"))], dtype=np.intp),
-        labels.data.column("label").to_numpy().astype(np.float64),
-        labels.data.column("weight").to_numpy().astype(np.float64),
-        hash64(labels.data.column("customer_id")),
-        spend_map,
+    return Labelled(
+        made.training(snapshots, products, spend_map),
+        labels.source,
+        labels.share,
+        None if held_back is None else held_back.training(others, products, spend_map),
     )
-    return Labelled(training, labels.source, labels.share)
+
+
+def _part(known: FeatureTable, everybody: pa.Array, customers: pa.Array) -> FeatureTable:
+    """The rows of some of the customers."""
+    return FeatureTable(known.data.take(pc.index_in(customers, value_set=everybody)), known.columns, known.as_of)
 
 
 def _labels(bank: Bank, as_of: date, seed: int) -> _Labels:
     if bank.has("responses"):
-        data = _responses(bank, as_of)
+        known = bank.columns("responses")
+        data = _responses(bank, as_of, "" if "arm" not in known else f"and {OFFER_MADE}")
         if data.num_rows:
-            positives = float(pc.sum(data.column("label")).as_py())
-            share = _kept_share(positives, data.num_rows - positives)
-            return _Labels(_thinned(data, share, seed), RESPONSES, share)
+            held_back = _responses(bank, as_of, f"and not ({OFFER_MADE})") if "arm" in known else data.slice(0, 0)
+            kept, share = _kept(data, seed)
+            return _Labels(kept, RESPONSES, share, _kept(held_back, seed)[0] if held_back.num_rows else None)
     if bank.has("holdings") and "opened_on" in bank.columns("holdings"):
         found = _adoptions(bank, as_of, seed)
         if found is not None:
@@ -145,14 +196,14 @@ def _labels(bank: Bank, as_of: date, seed: int) -> _Labels:
     )
 
 
-def _responses(bank: Bank, as_of: date) -> pa.Table:
-    known = bank.columns("responses")
-    answered = "and (responded_on is null or responded_on < $day)" if "responded_on" in known else ""
-    made = f"and {OFFER_MADE}" if "arm" in known else ""
+def _responses(bank: Bank, as_of: date, which: str) -> pa.Table:
+    answered = (
+        "and (responded_on is null or responded_on < $day)" if "responded_on" in bank.columns("responses") else ""
+    )
     query = f"""
         select customer_id, product_id, offered_on as day,
                cast(label = 1 {answered} as double) as label
-        from responses where offered_on < $day {made}
+        from responses where offered_on < $day {which}
         order by offered_on, customer_id, product_id, label
     """
     return bank.connect().sql(query, params={"day": as_of}).to_arrow_table()
@@ -193,6 +244,13 @@ def _adopted(bank: Bank, day: date, columns: str, ordered: str) -> duckdb.DuckDB
     return bank.connect().sql(query, params={"day": day})
 
 
+def _kept(data: pa.Table, seed: int) -> tuple[pa.Table, float]:
+    """Return the labels that are enough to learn from, weighted, and the share of the refusals among them."""
+    positives = float(pc.sum(data.column("label")).as_py())
+    share = _kept_share(positives, data.num_rows - positives)
+    return _thinned(data, share, seed), share
+
+
 def _kept_share(positives: float, negatives: float) -> float:
     """The share of the refusals that is enough to learn from."""
     return min(1.0, max(NEGATIVES_PER_POSITIVE * positives, NEGATIVES_AT_LEAST) / max(negatives, 1.0))
@@ -221,6 +279,19 @@ def learned_from(sample: Sample, found: Labelled) -> dict[str, Any]:
         "customers_in_bank": sample.customers_in_bank,
         "refusals_share": round(found.refusals_share, 6),
     }
+
+
+def natural_of(found: Labelled, ranker: Ranker, *, seed: int) -> tuple[Natural | None, dict[str, Any]]:
+    """Return the propensity without an offer that offers held back teach, and what was learned, in plain values.
+
+    None where they are too few; the second then says so as ``not_learned``.
+    """
+    why = why_not_learned(found.held_back)
+    if why is not None or found.held_back is None:
+        return None, {"not_learned": why}
+    acceptances = float(found.training.labels.sum())
+    natural = learned_natural(found.held_back, ranker, acceptances=acceptances, seed=seed)
+    return natural, dict(natural.summary())
 
 
 def _snapshot_dates(days: list[date]) -> list[date]:

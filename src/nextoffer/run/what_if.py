@@ -205,7 +205,7 @@ class _Trial:
         known, facts = customers
         old, new = self.sides
         batch = self.engine.desk(self.products, self.day).batch(known)
-        before = old.decider.batch(batch.scores, facts, known.features)
+        before = old.decider.batch(batch.scores, facts, known.features, natural=batch.natural)
         profit = self._profit(batch)
         outcomes = (old.outcome(before, profit), new.outcome(batch, profit))
         return compared(_crowd(batch, self.by), *outcomes), batch.shape[0]
