@@ -11,6 +11,7 @@ import pytest
 
 from nextoffer.keyed import uniform
 from nextoffer.models.ranker import sigmoid
+from nextoffer.policy.file import Arbitration, Policy
 from nextoffer.run.engine import Engine
 from nextoffer.run.labels import labelled
 from nextoffer.tables.bank import Bank
@@ -80,6 +81,24 @@ def test_the_batch_holds_propensities_without_an_offer(engine: Engine, bank: Ban
     assert batch.natural is not None
     assert batch.natural.dtype == np.float32
     assert batch.natural == pytest.approx(sigmoid(batch.scores.log_odds + engine.natural.shift), abs=1e-6)
+
+
+def test_decisions_tell_what_the_offer_adds(engine: Engine, bank: Bank) -> None:
+    decisions = engine.recommend(bank).decisions
+    propensity, uplift = (decisions.column(name).to_numpy() for name in ("propensity", "uplift"))
+    log_odds = np.log(propensity / (1.0 - propensity))
+    assert len(uplift) > 500
+    assert uplift == pytest.approx(propensity - sigmoid(log_odds + engine.natural.shift), abs=1e-5)
+
+
+def test_a_policy_that_asks_for_more_than_the_model_knows_is_told(engine: Engine, retail_engine: Engine) -> None:
+    asks = Policy(arbitration=Arbitration(objective="incremental_value"))
+    assert engine.with_policy(asks).notes == ()
+    assert retail_engine.natural is None
+    assert retail_engine.notes == ()
+    (note,) = retail_engine.with_policy(asks).notes
+    assert "does not know the propensity without an offer (of " in note
+    assert "value is used instead" in note
 
 
 def test_saved_and_loaded_it_is_there(engine: Engine, bank: Bank, tmp_path: Path) -> None:

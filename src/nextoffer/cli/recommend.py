@@ -67,6 +67,8 @@ def recommend(
         raise NextOfferError("--resume goes on with a run on this machine; Spark repeats what failed by itself")
     engine = Engine.load(model)
     engine = engine.with_policy(Policy.read(policy)) if policy else engine
+    for note in engine.notes:
+        typer.echo(f"note: {note}", err=True)
     source = Bank.read(bank)
     files = Files(out, refusals or refusals_path(out))
     day = as_of.date() if as_of else None

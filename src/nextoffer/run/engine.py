@@ -137,6 +137,17 @@ class Engine:
         """The policy's reasons, with this model's yardstick."""
         return self.policy.catalogue.with_stats(self.stats)
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the policy asks of the model that it does not know, in plain words."""
+        if self.policy.arbitration.objective != "incremental_value" or self.natural is not None:
+            return ()
+        why = self.details.get("natural", {}).get("not_learned", "it was fitted before that was learned")
+        return (
+            "arbitration.objective is incremental_value, but the model does not know the propensity without an offer "
+            f"({why}); value is used instead",
+        )
+
     def recommend(self, bank: Bank, customers: Ids | None = None, *, as_of: date | None = None) -> Decided:
         """Return decisions and refusals of the given customers, or of all.
 
