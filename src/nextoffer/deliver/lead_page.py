@@ -11,7 +11,9 @@ from importlib.resources import files
 from nextoffer.deliver.material import Material, Row
 
 _NARROW = "\N{NARROW NO-BREAK SPACE}"
-_TICKS = "".join(f'<span class="tick">{outcome}</span>' for outcome in ("reached", "accepted", "later"))
+_TICKS = (
+    f'<div class="ticks">{"".join(f"<span>{outcome}</span>" for outcome in ("reached", "accepted", "later"))}</div>'
+)
 
 
 @dataclass(frozen=True)
