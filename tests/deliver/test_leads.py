@@ -101,6 +101,7 @@ def test_the_page_shows_the_first_leads_and_counts_the_others(tmp_path: Path) ->
     text = (tmp_path / "leads.html").read_text(encoding="utf-8")
     assert text.count('<li class="lead">') == 2
     assert "3 leads more in the CSV file." in text
+    assert "Most valuable first." in text
     assert told.left_out == {"on other channels": 2}
     assert len(read_csv(tmp_path / "leads.csv")) == 5
 
@@ -108,4 +109,5 @@ def test_the_page_shows_the_first_leads_and_counts_the_others(tmp_path: Path) ->
 def test_no_leads_at_all_is_a_header(tmp_path: Path) -> None:
     told = write_leads(material([]), export(tmp_path))
     assert told.offers == 0
+    assert "Most likely first." in (tmp_path / "leads.html").read_text(encoding="utf-8")
     assert (tmp_path / "leads.csv").read_text(encoding="utf-8-sig").startswith("rm,customer_id,")

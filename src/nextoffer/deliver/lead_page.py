@@ -77,7 +77,8 @@ class Group:
 def page(material: Material, groups: Sequence[Group]) -> str:
     """Return the page."""
     title = f"{material.bank}: offers to discuss"
-    total = sum(group.count for group in groups)
+    total, value = sum(group.count for group in groups), sum(group.value for group in groups)
+    first = "valuable" if value else "likely"
     contents = "".join(
         f'<li><a href="#g{k}">{escape(group.rm)}</a> <span>{_count(group.count)}</span></li>'
         for k, group in enumerate(groups)
@@ -88,7 +89,7 @@ def page(material: Material, groups: Sequence[Group]) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{escape(title)}</title>\n<style>\n{_style()}</style>\n</head>\n<body>\n<main>\n"
         f'<header><p class="mast">NextOffer lead list · {material.day:%Y-%m-%d}</p><h1>{escape(title)}</h1>\n'
-        f'<p class="sum">{_leads(total)}{_worth(sum(g.value for g in groups), material)}. Most valuable first.</p>\n'
+        f'<p class="sum">{_leads(total)}{_worth(value, material)}. Most {first} first.</p>\n'
         f"<nav><ul>{contents}</ul></nav></header>\n{sections}</main>\n</body>\n</html>\n"
     )
 
