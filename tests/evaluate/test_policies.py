@@ -62,7 +62,9 @@ def outcome(rule, offers, *, profit=(), channels=("mobile",)):
         np.array([True, False, True, False]),
         np.zeros(4, dtype=bool),
     )
-    return Outcome(NAMES, STAGES, rule, made, rivals, unserved, {"top": np.array(profit), "all": np.array(profit)})
+    return Outcome(
+        NAMES, STAGES, range(2, 3), rule, made, rivals, unserved, {"top": np.array(profit), "all": np.array(profit)}
+    )
 
 
 # the old policy offers: customer 0 card, loan; 1 card; 2 nothing; 3 nothing (no consent)
@@ -102,6 +104,11 @@ def test_the_funnel_counts_pairs_and_customers_after_each_stage(figures):
     assert left("old", "all", "all", "customers") == [4, 3, 3, 3, 2, 2]
     assert left("new", "product", "Fund", "pairs") == [4, 3, 3, 3, 2, 1]
     assert left("new", "segment", "Mass", "customers") == [2, 2, 2, 2, 1, 1]
+
+
+def test_nothing_passes_the_limits_where_they_leave_no_offer_at_all():
+    rule = [[2, 3, 3], [2, OFFERED, 3], [1, 3, 0], [3, 3, 3]]
+    assert outcome(rule, [(1, LOAN, 1.0)]).reached.tolist() == [[4, 4, 4], [4, 6, 5], [1, 5, 0], [5, 5, 5]]
 
 
 def test_reach_volume_and_value_by_everything(figures):

@@ -134,6 +134,8 @@ class Outcome:
     ----------
     names, stages
         The rules, and the stage of each.
+    limits
+        The places in `names` of limits on the number of offers.
     rule
         int8 (n, P): the place in `names` of what stopped a pair, negative where it is offered.
     true_profit
@@ -143,6 +145,7 @@ class Outcome:
 
     names: tuple[str, ...]
     stages: tuple[str, ...]
+    limits: range
     rule: npt.NDArray[np.int8]
     made: Made
     rivals: Rivals
@@ -151,6 +154,14 @@ class Outcome:
 
     @cached_property
     def reached(self) -> npt.NDArray[np.int8]:
-        """How many of `STAGES` each pair has passed, int8 (n, P); all of them where it is offered."""
+        """How many of `STAGES` each pair has passed, int8 (n, P); all of them where it is offered.
+
+        Limits are named only for offers that would have been made; where they leave a customer none at all, none of the
+        other pairs has passed them either.
+        """
         passed = np.array([*(STAGES.index(stage) for stage in self.stages), len(STAGES)], dtype=np.int8)
-        return np.asarray(passed[self.rule])  # −1, an offer, is the last
+        reached = passed[self.rule]  # −1, an offer, is the last
+        limited = (self.rule >= self.limits.start) & (self.rule < self.limits.stop)
+        closed = limited.any(axis=1) & (self.rule >= 0).all(axis=1)
+        reached[closed] = np.minimum(reached[closed], STAGES.index("contact"))
+        return np.asarray(reached)

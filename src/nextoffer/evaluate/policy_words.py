@@ -156,11 +156,12 @@ def summary(figures: Figures, about: About) -> tuple[str, ...]:
         )
     open_rules = [each for each in loosened(figures) if each.rule not in about.duties]
     if open_rules:
-        best = open_rules[0]
+        best = next((each for each in open_rules if each.value > 0), open_rules[0])
         risk = f" and an expected loss of {count(best.loss)}" if best.loss >= 0.5 else ""
+        worth = f", for an expected value of {count(best.value)}{_unit(about)}{risk}" if best.value else ""
         told.append(
             f"Loosening {best.rule} alone would serve {count(best.customers.estimate)} of them, mostly with "
-            f"{best.product}, for an expected value of {count(best.value)}{_unit(about)}{risk}."
+            f"{best.product}{worth}."
         )
     return tuple(told)
 

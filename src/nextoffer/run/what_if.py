@@ -148,7 +148,14 @@ class _Side:
         true_profit = {} if profit is None else earned(profit, made.rows, made.cols)
         stages = tuple(stage_of(name) for name in book.names)
         return Outcome(
-            book.names, stages, ranking.rule, made, _rivals(batch, ranking), _unserved(batch, ranking), true_profit
+            book.names,
+            stages,
+            range(book.first_limit, book.top_n),
+            ranking.rule,
+            made,
+            _rivals(batch, ranking),
+            _unserved(batch, ranking),
+            true_profit,
         )
 
 
