@@ -82,6 +82,15 @@ def texts_equal(a: Computed, b: Computed) -> Truth:
     return Truth(lambda c: np.equal(a(c), b(c)) & known.yes(c), lambda c: np.not_equal(a(c), b(c)) & known.yes(c))
 
 
+def text_is(values: Computed, text: str) -> Truth:
+    """``values = 'text'``."""
+    wanted = np.array(text, dtype=object)
+    return Truth(
+        lambda c: np.equal(values(c), wanted),
+        lambda c: np.not_equal(values(c), wanted) & np.not_equal(values(c), _NONE),
+    )
+
+
 def flags_equal(a: Truth, b: Truth) -> Truth:
     """``a = b`` of two flags."""
     return either(both(a, b), both(negation(a), negation(b)))

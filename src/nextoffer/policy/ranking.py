@@ -27,6 +27,8 @@ from nextoffer.tables.flow import Floats, Indices
 
 OFFERED = -1
 
+_SMALL = 1024  # pairs, of which fewer steps are quicker than quick steps
+
 
 @dataclass(frozen=True)
 class Ranking:
@@ -178,7 +180,9 @@ def stopped(batch: Batch, book: Book) -> Rules:
 
 def _blame(first: npt.NDArray[np.uint8], rule: np.uint8, stopped: Mask) -> None:
     """Note a rule for the pairs it stops and no earlier one; a mask of one row or column speaks for all of them."""
-    if stopped.shape == first.shape:
+    if first.size <= _SMALL:
+        np.copyto(first, rule, where=stopped & (first > rule))
+    elif stopped.shape == first.shape:
         number = np.subtract(np.ascontiguousarray(stopped).view(np.uint8), np.uint8(1))  # 0 where stopped, else 255
         np.minimum(first, np.bitwise_or(number, rule, out=number), out=first)
     elif stopped.size == 1:

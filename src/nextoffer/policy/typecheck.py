@@ -143,6 +143,8 @@ class TypeCheck:
         """Compare an already typed part with `other`, which must be of the same kind."""
         if value.kind is None:
             return _BROKEN
+        if value.kind == "category" and isinstance(other, exp.Literal) and other.is_string:
+            return Part("flag", logic.text_is(value.run, str(other.this)))
         option = self._checked(self.part(other), value.kind, other, f"'{node.sql()}'")
         return self._joined("flag", _EQUAL[value.kind], value, option)
 
