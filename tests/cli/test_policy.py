@@ -138,3 +138,25 @@ def test_a_policy_is_shown_whole(policy: Path, nextoffer: Command) -> None:
     told = json.loads(nextoffer("policy", "show", "--json").out)
     assert told["policy_id"] == Policy().policy_id
     assert told["policy"]["contact"]["cap"] == 3
+
+
+def test_weights_that_do_not_fit_stop(retail: Path, tmp_path: Path, nextoffer: Command) -> None:
+    path = tmp_path / "weights.toml"
+    path.write_text(
+        "[[arbitration.context]]\nwhen = 'agee > 30'\nweight = 2\n"
+        "[[arbitration.context]]\nwhen = 'pair.coholding > 0.5'\nweight = 2\n"
+        "[[arbitration.lever]]\nproduct = ['P999']\nweight = 2\n",
+        encoding="utf-8",
+    )
+    ran = nextoffer("policy", "check", path, retail, "--as-of", AS_OF)
+    assert ran.failed(2, "arbitration.context.0: when 'agee > 30': unknown column 'agee' (did you mean 'age'?)")
+    assert ran.failed(2, "arbitration.lever.0: product names 'P999', which the bank does not have")
+    assert "coholding" not in ran.err
+
+
+def test_what_the_model_does_not_know_is_told(world: Path, model: Path, tmp_path: Path, nextoffer: Command) -> None:
+    path = tmp_path / "incremental.toml"
+    path.write_text("[arbitration]\nobjective = 'incremental_value'\n", encoding="utf-8")
+    told = json.loads(nextoffer("policy", "check", path, world, "--model", model, "--json").out)
+    assert "the model does not know the propensity without an offer" in told["notes"][0]
+    assert "value is used instead" in nextoffer("policy", "check", path, world, "--model", model).out

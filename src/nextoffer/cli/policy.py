@@ -65,15 +65,17 @@ def check(
     if bank is None and (model is not None or as_of is not None):
         raise NextOfferError("--model and --as-of say how to look at a bank: name the bank too")
     read = Policy.read(policy)
-    found = None if bank is None else _effect(read, bank, model, as_of.date() if as_of else None)
+    found, notes = (None, ()) if bank is None else _effect(read, bank, model, as_of.date() if as_of else None)
     if as_json:
         about = {"policy_id": read.policy_id, "rules": len(read.rule)}
-        seen = {} if found is None else {**found.to_dict(), "warnings": found.warnings}
+        seen = {} if found is None else {**found.to_dict(), "warnings": found.warnings, "notes": notes}
         typer.echo(json.dumps({**about, **seen}, indent=2, ensure_ascii=False))
         return
     typer.echo(f"{policy}: policy {read.policy_id}, {_counted(read)}; its form is right")
     if found is not None:
         _show(found)
+    for note in notes:
+        typer.echo(f"{typer.style('warning', fg='yellow')}: {note}")
 
 
 @app.command(no_args_is_help=True)
@@ -134,7 +136,8 @@ def show(
     typer.echo(f"# policy_id {read.policy_id}\n{read.to_toml()}", nl=False)
 
 
-def _effect(policy: Policy, bank: Path, model: Path | None, day: date | None) -> PolicyEffect:
+def _effect(policy: Policy, bank: Path, model: Path | None, day: date | None) -> tuple[PolicyEffect, tuple[str, ...]]:
+    """Return what the rules do, and what the policy asks of the model that it does not know."""
     from nextoffer.run.engine import Engine
     from nextoffer.run.labels import customer_count
     from nextoffer.run.policy_check import check_policy
@@ -144,7 +147,8 @@ def _effect(policy: Policy, bank: Path, model: Path | None, day: date | None) ->
     engine = None if model is None else Engine.load(model)
     at = day or (date.today() if engine is None else engine.as_of)
     with customers_bar("Checking", customer_count(source)) as progress:
-        return check_policy(policy, source, as_of=at, model=engine, progress=progress)
+        found = check_policy(policy, source, as_of=at, model=engine, progress=progress)
+    return found, () if engine is None else engine.with_policy(policy).notes
 
 
 def _counted(policy: Policy) -> str:

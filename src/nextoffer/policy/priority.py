@@ -10,7 +10,7 @@ All is element by element, so that a pair's numbers are the same to the last bit
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -24,7 +24,7 @@ from nextoffer.policy.expression import Expression, parsed
 from nextoffer.policy.objective import Arbitration, Context, Lever
 from nextoffer.policy.offering import Offering
 from nextoffer.policy.value import Value, channel_cost, default_risk, earned, loss_at_default, subsidy
-from nextoffer.tables.flow import Floats, Indices, ids_as_text
+from nextoffer.tables.flow import Floats, Indices, Kind, ids_as_text
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,10 @@ class Priority:
     def scored(self, propensity: Floats) -> Floats:
         """Return what would be sorted, were these the propensities."""
         arbitration = self.terms.arbitration
-        counted = propensity if arbitration.objective == "propensity" else self._expected(propensity)
+        if arbitration.objective == "propensity":
+            counted = propensity
+        else:
+            counted = self.expected_value if propensity is self.propensity else self._expected(propensity)
         if not arbitration.context and not arbitration.lever:
             return counted
         return np.asarray(counted * self.context_weight * self.lever)
@@ -159,17 +162,25 @@ def context_weight(batch: Batch, contexts: Iterable[Context]) -> Floats:
         A condition names columns that are not there, or compares what cannot be compared; all are named.
     """
     whole = np.ones((1, 1))
-    for context, condition in typed(batch, contexts):
+    for context, condition in typed(contexts, batch.kinds):
         whole = whole * np.where(condition.holds(batch.wide), context.weight, 1.0)
     return whole
 
 
-def typed(batch: Batch, contexts: Iterable[Context]) -> list[tuple[Context, Expression]]:
-    """Return the conditions of weights, typed over the columns there are. Raises as `context_weight` does."""
+def typed(
+    contexts: Iterable[Context], kinds: Mapping[str, Kind], closed: Mapping[str, str] | None = None
+) -> list[tuple[Context, Expression]]:
+    """Return the conditions of weights over columns of these kinds; `closed` says why others may not be used.
+
+    Raises
+    ------
+    PolicyError
+        As `context_weight` does.
+    """
     found, problems = [], []
     for place, context in enumerate(contexts):
         try:
-            found.append((context, parsed(context.when).typed(batch.kinds)))
+            found.append((context, parsed(context.when).typed(kinds, closed)))
         except PolicyError as error:
             problems += [f"arbitration.context.{place}: when {problem}" for problem in error.problems]
     if problems:

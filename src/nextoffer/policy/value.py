@@ -82,7 +82,7 @@ def default_risk(batch: Batch, value: Value) -> Floats:
 
 def earned(margin: Floats, risk: Floats, loss: Floats, subsidy: Floats) -> Floats:
     """Return margin − risk × loss − subsidy, NaN where not known; without a loss the risk does not matter."""
-    return np.asarray(margin - np.where(loss == 0, 0.0, risk * loss) - subsidy, dtype=np.float64)
+    return np.asarray((margin - subsidy) - np.where(loss == 0, 0.0, risk * loss), dtype=np.float64)
 
 
 def channel_cost(batch: Batch, value: Value) -> Floats:
