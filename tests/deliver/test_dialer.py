@@ -51,3 +51,10 @@ def test_nobody_is_called_where_no_hours_are_left(tmp_path: Path) -> None:
     told = write_dialer(material([offer("a", 1)], hours=CallingHours((), ("mon",))), export(tmp_path))
     assert told.offers == 0
     assert told.left_out[CLOSED] == 1
+
+
+def test_the_most_valuable_calls_come_first(tmp_path: Path) -> None:
+    values = {"a": 1.0, "b": None, "c": 3.0, "d": None}
+    offers = [offer(c, 1, expected_value=v, score=ord(c) / 200) for c, v in values.items()]
+    write_dialer(material(offers), export(tmp_path))
+    assert [row["customer_id"] for row in read_csv(tmp_path / "dialer.csv")] == ["c", "a", "d", "b"]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from nextoffer.deliver.runs import first_of_each
 
 DAYS = 30
 """A response is taken for the answer to an offer decided on at most so many days before it was made."""
@@ -30,9 +31,7 @@ def answers(offers: pa.Table, responses: pa.Table) -> pa.Table:
     late = pc.subtract(both.column("offered_on").cast(pa.int32()), both.column("as_of").cast(pa.int32()))
     both = both.filter(pc.and_(pc.greater_equal(late, 0), pc.less_equal(late, DAYS)))
     both = both.sort_by([("decision_id", "ascending"), ("offered_on", "ascending"), ("label", "descending")])
-    ids = both.column("decision_id").combine_chunks()
-    first = np.append(np.ones(min(1, len(ids)), dtype=np.bool_), pc.not_equal(ids[1:], ids[:-1]).to_numpy(False))
-    both = both.filter(pa.array(first.astype(np.bool_)))
+    both = both.filter(first_of_each(both.column("decision_id")))
     refused = pc.if_else(both.column("responded_on").is_valid(), "Rejected", "NoResponse")
     return pa.table(
         {

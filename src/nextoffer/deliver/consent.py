@@ -12,6 +12,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from nextoffer.deliver.runs import first_of_each
+
 LATEST = ("customer_id", "channel", "recorded_on", "granted")
 """Columns of the latest record of each customer and channel (null: all channels)."""
 
@@ -79,13 +81,7 @@ def _any_channel(offers: pa.Table, latest: pa.Table) -> _Word:
     """Return the last yes to any one channel, else the last no."""
     single = latest.filter(latest.column("channel").is_valid())
     order = single.sort_by([("customer_id", "ascending"), ("granted", "descending"), ("recorded_on", "descending")])
-    ids = order.column("customer_id").combine_chunks()
-    first = (
-        pa.array(np.append(True, pc.not_equal(ids[1:], ids[:-1]).to_numpy(False)))
-        if len(ids)
-        else pa.array([], pa.bool_())
-    )
-    return _said(offers, order.filter(first))
+    return _said(offers, order.filter(first_of_each(order.column("customer_id"))))
 
 
 def _said(offers: pa.Table, records: pa.Table) -> _Word:

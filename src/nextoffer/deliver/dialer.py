@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pyarrow.compute as pc
 
 from nextoffer.deliver.folder import Export
-from nextoffer.deliver.material import Material, Row, Told, by_customer
+from nextoffer.deliver.material import Material, Row, Told, rows
+from nextoffer.deliver.runs import first_of_each
 from nextoffer.deliver.script import COLUMNS, script_of
 from nextoffer.deliver.sheet import write_sheet
 
@@ -22,31 +21,27 @@ _CLOSED = "the policy leaves no hours for calls"
 
 
 def write_dialer(material: Material, export: Export) -> Told:
-    """Write ``dialer.csv``; customers without a number are left out where the bank has numbers at all."""
+    """Write ``dialer.csv``, the most valuable call first.
+
+    Customers without a number are left out where the bank has numbers at all.
+    """
     channel = material.settings.dialer.channel
-    wanted = pc.equal(material.offers.column("channel"), channel)
-    calls = material.offers.filter(wanted)
-    with_numbers = material.offers.column("phone").null_count < material.offers.num_rows
+    calls = material.offers.filter(pc.equal(material.offers.column("channel"), channel))
+    best = calls.filter(first_of_each(calls.column("customer_id")))
+    open_ = best if material.hours else best.slice(0, 0)
+    with_number = open_
+    if material.offers.column("phone").null_count < material.offers.num_rows:
+        with_number = open_.filter(pc.greater(pc.utf8_length(open_.column("phone")), 0))
+    keys = [("expected_value", "descending"), ("score", "descending"), ("customer_id", "ascending")]
+    contacts = (_contact(offer, material) for offer in rows(with_number.sort_by(keys), _READ))
+    count = write_sheet(export.path("dialer.csv"), _HEADER, contacts)
+    export.wrote("dialer.csv", count)
     left_out = {
         f"not on the channel '{channel}'": material.offers.num_rows - calls.num_rows,
-        "not the best": 0,
-        _NO_NUMBER: 0,
-        _CLOSED: 0,
+        "not the best": calls.num_rows - best.num_rows,
+        _CLOSED: best.num_rows - open_.num_rows,
+        _NO_NUMBER: open_.num_rows - count,
     }
-
-    def contacts() -> Iterator[Row]:
-        for _, offers in by_customer(calls, _READ):
-            left_out["not the best"] += len(offers) - 1
-            if not material.hours:
-                left_out[_CLOSED] += 1
-                continue
-            if with_numbers and not offers[0]["phone"]:
-                left_out[_NO_NUMBER] += 1
-                continue
-            yield _contact(offers[0], material)
-
-    count = write_sheet(export.path("dialer.csv"), _HEADER, contacts())
-    export.wrote("dialer.csv", count)
     return Told(count, left_out)
 
 
