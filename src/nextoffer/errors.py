@@ -7,7 +7,7 @@
     ├── ModelError      a model cannot be fitted or used      exit code 2
     ├── AllocationError limits are wrong or cannot all be met exit code 2
     ├── DeliveryError   offers cannot be handed over          exit code 2
-    ├── ExperimentError a test is described, assigned or read wrongly  exit code 2
+    ├── ExperimentError a test cannot be planned or read      exit code 2
     └── ArtefactError   a saved model is damaged or foreign   exit code 3
 
 A message says what was found, what was needed and what there is; checks collect every problem before they raise.

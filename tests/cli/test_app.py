@@ -32,6 +32,10 @@ COMMANDS = (
     "simulate reference",
     "simulate retail",
     "simulate ab",
+    "experiment",
+    "experiment plan",
+    "experiment assign",
+    "experiment read",
 )
 
 

@@ -5,15 +5,15 @@ Every key is checked and every problem named at once. What the keys mean to a ca
 
 from __future__ import annotations
 
-import tomllib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from nextoffer.errors import AllocationError, did_you_mean
+from nextoffer import toml
+from nextoffer.errors import AllocationError
 
 Scalar = bool | int | str
 Where = dict[str, Scalar | tuple[Scalar, ...]]
@@ -231,13 +231,7 @@ class Limits(_Part):
         AllocationError
             The file cannot be read, is not TOML, or holds unknown keys or wrong values; all of them are named.
         """
-        try:
-            text = Path(path).read_text(encoding="utf-8")
-        except FileNotFoundError:
-            raise AllocationError(f"{path}: there is no such file") from None
-        except (OSError, UnicodeDecodeError) as error:
-            raise AllocationError(f"{path}: cannot be read: {error}") from None
-        return cls.parse(text, where=str(path))
+        return cls.parse(toml.read_text(path, error=AllocationError), where=str(path))
 
     @classmethod
     def parse(cls, text: str, *, where: str = "limits") -> Limits:
@@ -248,12 +242,7 @@ class Limits(_Part):
         AllocationError
             As `read`.
         """
-        try:
-            return cls.model_validate(tomllib.loads(text))
-        except tomllib.TOMLDecodeError as error:
-            raise AllocationError(f"{where}: not valid TOML: {error}") from None
-        except ValidationError as error:
-            raise AllocationError([f"{where}: {_problem(found)}" for found in error.errors()]) from None
+        return toml.parse(text, cls, where=where, error=AllocationError)
 
 
 def _of_amounts(
@@ -269,28 +258,3 @@ def _of_amounts(
 def plain(value: object) -> str:
     """Return a value as it is compared and shown: TOML's spelling of true and false, else its text."""
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _problem(found: Mapping[str, Any]) -> str:
-    path = found["loc"]
-    place = ".".join(str(step) for step in path) or "the file"
-    if found["type"] == "extra_forbidden":
-        known = _keys(path[:-1])
-        return f"{place}: unknown key{did_you_mean(str(path[-1]), known)}; there are {', '.join(known)}"
-    if found["type"] == "missing":
-        return f"{place}: missing"
-    if found["type"] == "value_error":
-        return f"{place}: {found['ctx']['error']}"
-    return f"{place}: found {found['input']!r}; {found['msg'].lower()}"
-
-
-_TABLES: Mapping[str, type[BaseModel]] = {
-    "resource": Resource, "slots": Slots, "rm": Advisers, "volume": Volume, "person": Adviser, "amounts": Amount,
-}  # fmt: skip
-
-
-def _keys(path: Iterable[str | int]) -> list[str]:
-    """Return the keys of the table that `path` leads to."""
-    names = [step for step in path if isinstance(step, str)]
-    shape = _TABLES[names[-1]] if names else Limits
-    return list(shape.model_fields)

@@ -17,6 +17,7 @@ from nextoffer.cli import (
     check,
     demo,
     evaluate,
+    experiment,
     explain,
     export,
     fit,
@@ -50,6 +51,7 @@ for command in (
 ):
     app.command(no_args_is_help=command is not demo.demo)(command)
 app.add_typer(policy.app, name="policy")
+app.add_typer(experiment.app, name="experiment")
 app.add_typer(simulate.app, name="simulate")
 
 

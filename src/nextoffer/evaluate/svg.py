@@ -97,6 +97,12 @@ def path(points: Iterable[tuple[float, float]], *, kind: str) -> str:
     return f'<polyline points="{steps}" class="{kind}"/>'
 
 
+def polygon(points: Iterable[tuple[float, float]], *, kind: str) -> str:
+    """Return the area that the points enclose."""
+    corners = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+    return f'<polygon points="{corners}" class="{kind}"/>'
+
+
 def _hinted(shape: str, tag: str, kind: str, hint: str) -> str:
     if not hint:
         return f'{shape} class="{kind}"/>'

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
-from nextoffer.errors import PolicyError, did_you_mean
+from nextoffer import toml
+from nextoffer.errors import PolicyError
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -30,12 +30,7 @@ def read_text(path: str | Path) -> str:
     PolicyError
         There is no such file, or it is not UTF-8 text.
     """
-    try:
-        return Path(path).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise PolicyError(f"{path}: there is no such file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise PolicyError(f"{path}: cannot be read: {error}") from None
+    return toml.read_text(path, error=PolicyError)
 
 
 def parse(text: str, shape: type[Model], *, where: str) -> Model:
@@ -46,63 +41,7 @@ def parse(text: str, shape: type[Model], *, where: str) -> Model:
     PolicyError
         It is not TOML, or breaks the shape; all problems are named, each with its place.
     """
-    try:
-        content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise PolicyError(f"{where}: not valid TOML: {error}") from None
-    try:
-        return shape.model_validate(content)
-    except ValidationError as error:
-        raise PolicyError(problems(error, shape, where=where, content=content)) from None
-
-
-def problems(
-    error: ValidationError, shape: type[BaseModel], *, where: str, content: Mapping[str, Any] | None = None
-) -> list[str]:
-    """Return one line for each thing pydantic found wrong with a `shape`; `content` is what it was made of."""
-    return [f"{where}: {_problem(found, shape, content or {})}" for found in error.errors()]
-
-
-def _problem(found: Mapping[str, Any], shape: type[BaseModel], content: Mapping[str, Any]) -> str:
-    path = found["loc"]
-    place = ".".join(_steps(path, content)) or "the file"
-    if found["type"] == "extra_forbidden":
-        known = _keys(shape, path[:-1])
-        return f"{place}: unknown key{did_you_mean(str(path[-1]), known)}; there are {', '.join(known)}"
-    if found["type"] == "missing":
-        return f"{place}: missing"
-    if found["type"] == "value_error":
-        return f"{place}: {found['ctx']['error']}"
-    said = re.sub(r"a valid dictionary( or instance of \w+)?", "a table", found["msg"].lower())
-    return (
-        f"{place}: found {_shown(found['input'])}; {said.replace('a valid tuple', 'a list').replace('tuple', 'list')}"
-    )
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:76]} ..."
-
-
-def _steps(path: Iterable[str | int], content: Any) -> Iterable[str]:
-    """Yield the steps of a path; an entry of an array of tables goes by its id where it has one."""
-    for step in path:
-        try:
-            content = content[step]
-        except (LookupError, TypeError):
-            content = None
-        named = content.get("id") if isinstance(step, int) and isinstance(content, dict) else None
-        yield named if isinstance(named, str) and re.fullmatch(r"\w{1,60}", named) else str(step)
-
-
-def _keys(shape: type[BaseModel], path: Iterable[str | int]) -> list[str]:
-    """Return the keys a table may have, where `path` leads through tables and arrays of tables."""
-    for step in path:
-        if isinstance(step, str):
-            inner = shape.model_fields[step].annotation
-            nested = getattr(inner, "__args__", (inner,))
-            shape = next(s for s in nested if isinstance(s, type) and issubclass(s, BaseModel))
-    return list(shape.model_fields)
+    return toml.parse(text, shape, where=where, error=PolicyError)
 
 
 def dump(content: Mapping[str, Any], within: str = "") -> str:
