@@ -42,6 +42,7 @@ def test_csv_and_json(world: Path, model: Path, nextoffer: Command, tmp_path: Pa
         "refusals": pyarrow.csv.read_csv(refusals).num_rows,
         "out": str(out),
         "refusals_out": str(refusals),
+        "notes": [],
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from itertools import pairwise
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,7 +15,7 @@ from nextoffer.policy.exploration import Exploration
 from nextoffer.policy.file import Contact, Policy
 from nextoffer.policy.objective import Arbitration, Context, Lever
 from nextoffer.policy.value import Value
-from nextoffer.run.batch import Files, recommend_to_files
+from nextoffer.run.batch import Files, eligible_scores, recommend_to_files
 from nextoffer.run.engine import Engine
 from nextoffer.run.explain import explained
 from nextoffer.tables.bank import Bank
@@ -80,3 +81,25 @@ def test_an_explanation_shows_the_decisions_numbers(weighing: Engine, bank: Bank
         assert explanation.rank == row["rank"]
         names = ("propensity", "uplift", "value", "expected_value", "context_weight", "lever", "score", "arm")
         assert {name: getattr(explanation, name) for name in names} == {name: row[name] for name in names}
+
+
+def test_a_score_that_is_not_known_is_null(engine: Engine, bank: Bank) -> None:
+    priceless = engine.with_policy(Policy(arbitration=Arbitration(objective="value")))
+    assert "margin" not in bank.table("products").column_names
+    desk = priceless.desk(bank.table("products"))
+    table = eligible_scores(desk.decider, desk.batch(next(priceless.stream(bank))))
+    assert table.num_rows
+    assert table.column("score").null_count == table.num_rows
+    assert table.column("propensity").null_count == 0
+
+
+def test_a_bank_with_margins_and_risks_is_decided_by_value(retail_engine: Engine, retail_bank: Bank) -> None:
+    policy = Policy(arbitration=Arbitration(objective="value"), value=Value(pd=0.03))
+    rows = retail_engine.with_policy(policy).recommend(retail_bank).decisions.to_pylist()
+    assert rows
+    assert all(row["score"] == row["expected_value"] >= 0 for row in rows)
+    assert all(a["score"] >= b["score"] for a, b in pairwise(rows) if a["customer_id"] == b["customer_id"])
+    products = {p["product_id"]: p for p in retail_bank.table("products").to_pylist()}
+    losing = [row for row in rows if (products[row["product_id"]]["lgd"] or 0) > 0]
+    assert losing
+    assert all(row["value"] < products[row["product_id"]]["margin"] for row in losing)

@@ -88,7 +88,7 @@ def recommend(
     seconds = perf_counter() - began
     if as_json:
         told = {"seconds": round(seconds, 3), "out": str(files.decisions), "refusals_out": str(files.refusals)}
-        typer.echo(json.dumps(vars(written) | told, indent=2))
+        typer.echo(json.dumps({**vars(written), **told, "notes": engine.notes}, indent=2))
         return
     if written.resumed:
         typer.echo(f"Went on after {written.resumed:,} customers that an earlier run had done")

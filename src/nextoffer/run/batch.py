@@ -173,15 +173,19 @@ def score_to_file(
 
 
 def eligible_scores(decider: Decider, batch: Batch) -> pa.Table:
-    """Return the scores of every pair that consent and eligibility allow, before cutoff, caps and top-N."""
+    """Return the scores of every pair that consent and eligibility allow, before cutoff, caps and top-N.
+
+    A score is null where an offer's value is not known and counts.
+    """
     ranking = decider.ranked(batch)
     blocking = [i for i, rule in enumerate(decider.book.names) if stage_of(rule) in _BEFORE_RANKING]
     rows, cols = np.nonzero((ranking.rule == OFFERED) | ~np.isin(ranking.rule, blocking))
+    score = ranking.score[rows, cols]
     return pa.table(
         {
             "customer_id": batch.features.customer_ids.take(pa.array(rows)),
             "product_id": batch.products.column("product_id").take(pa.array(cols)),
-            "score": ranking.score[rows, cols],
+            "score": pa.array(score, mask=np.isnan(score)),
             "propensity": ranking.propensity[rows, cols],
         }
     )
