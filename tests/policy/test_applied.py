@@ -174,6 +174,13 @@ def test_why_not_says_the_rule_the_expression_and_the_values():
     )
 
 
+def test_rules_and_limits_are_numbered_by_one_byte():
+    book = Book(Policy())
+    book.__dict__["rules"] = book.rules * 20
+    with pytest.raises(PolicyError, match="rules and limits; at most 127 can be told apart"):
+        book.names  # noqa: B018
+
+
 def test_a_book_travels_without_what_was_made_of_it():
     book = Book(policy(rule("income >= 5")))
     assert len(book.rules) > 5

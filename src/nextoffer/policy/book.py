@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nextoffer.errors import PolicyError
 from nextoffer.policy.applied import applied, own_rules
 from nextoffer.policy.arbitration import TOP_N, arbitration_rules
 from nextoffer.policy.arms import names
@@ -17,9 +18,11 @@ from nextoffer.policy.contact import contact_rules, limits
 from nextoffer.policy.eligibility import consent_rules, eligibility_rules
 from nextoffer.policy.file import Policy
 from nextoffer.policy.offering import Offering
-from nextoffer.policy.priority import Terms
+from nextoffer.policy.priority import Terms, levers, typed
 from nextoffer.policy.rule import Rule, stage_of
 from nextoffer.tables.flow import Kind
+
+_MOST = 127  # rules are numbered by one byte
 
 
 @dataclass(frozen=True)
@@ -65,15 +68,32 @@ class Book:
         policy = self.policy
         return policy.arbitration.by_propensity_alone and not policy.arm and policy.exploration.method == "none"
 
-    def check(self, kinds: Mapping[str, Kind], offering: Offering) -> None:
-        """Find out whether the rules fit columns of these kinds, products' included, and these products.
+    def check(self, kinds: Mapping[str, Kind], offering: Offering, closed: Mapping[str, str] | None = None) -> None:
+        """Find out whether rules and weights fit columns of these kinds, products' included, and these products.
+
+        Parameters
+        ----------
+        closed
+            Why columns that the bank has may not be used.
 
         Raises
         ------
         PolicyError
             They do not; all problems are named.
         """
-        applied([rule for rule in self.policy.rule if rule.enabled], kinds, offering)
+        arbitration = self.policy.arbitration
+        problems: list[str] = []
+        for fits in (
+            lambda: applied([rule for rule in self.policy.rule if rule.enabled], kinds, offering, closed),
+            lambda: typed(arbitration.context, kinds, closed),
+            lambda: levers(offering, arbitration.lever),
+        ):
+            try:
+                fits()
+            except PolicyError as error:
+                problems += error.problems
+        if problems:
+            raise PolicyError(problems)
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -81,7 +101,10 @@ class Book:
 
         A limit is named only where a higher one would have let the offer through.
         """
-        return (*(rule.name for rule in self.rules), *limits(self.policy.contact), TOP_N)
+        names = (*(rule.name for rule in self.rules), *limits(self.policy.contact), TOP_N)
+        if len(names) > _MOST:
+            raise PolicyError(f"the policy has {len(names)} rules and limits; at most {_MOST} can be told apart")
+        return names
 
     @cached_property
     def first_limit(self) -> int:

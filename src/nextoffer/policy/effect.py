@@ -160,7 +160,7 @@ class Effects:
     def __init__(self, book: Book, *, pairs: bool) -> None:
         self._book = book
         named = {rule.name: rule for rule in book.policy.rule if rule.enabled}
-        left_out = {name for name, rule in named.items() if not pairs and names_pairs(rule)}
+        left_out = {name for name, rule in named.items() if not pairs and rule.names_pairs}
         self._rules = [r for r in book.rules if stage_of(r.name) in BEFORE_RANKING and r.name not in left_out]
         self._own = [named[r.name] for r in self._rules if r.name in named]
         self._counts = {rule.name: _Count() for rule in self._rules}
@@ -258,11 +258,6 @@ class Effects:
         for (one, other), meeting in self._meetings.items():
             if name in (one, other) and meeting.one and meeting.other and not meeting.both:
                 yield f"together with {other if name == one else one} it leaves nothing, though each alone does"
-
-
-def names_pairs(rule: OwnRule) -> bool:
-    """Return whether a rule names a pair feature."""
-    return any(name.startswith("pair.") for name in rule.reads)
 
 
 def _count(count: _Count, asked: Mask, stopped: Mask, shape: tuple[int, int]) -> None:

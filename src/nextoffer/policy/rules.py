@@ -122,6 +122,11 @@ class OwnRule(Section):
         return tuple(dict.fromkeys(name for text in self.expressions.values() for name in parsed(text).names))
 
     @property
+    def names_pairs(self) -> bool:
+        """Whether it names a pair feature, which only a model knows."""
+        return any(name.startswith("pair.") for name in self.reads)
+
+    @property
     def level(self) -> str:
         """How far it reaches: one of `LEVELS`."""
         return LEVELS[2 if self.product else 1 if self.product_type else 0]

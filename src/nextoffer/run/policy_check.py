@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from datetime import date
 
 import numpy as np
 
-from nextoffer.errors import PolicyError
 from nextoffer.features import FeatureSpec, discover, stream_known
 from nextoffer.models.plain import PlainScores
 from nextoffer.models.products import Products
-from nextoffer.policy.applied import applied
 from nextoffer.policy.batch import Batch
 from nextoffer.policy.book import Book
-from nextoffer.policy.effect import Effects, PolicyEffect, names_pairs
-from nextoffer.policy.expression import parsed
+from nextoffer.policy.effect import Effects, PolicyEffect
 from nextoffer.policy.file import Policy
-from nextoffer.policy.objective import Context
 from nextoffer.policy.offering import Offering
-from nextoffer.policy.priority import levers, typed
-from nextoffer.policy.rules import OwnRule
 from nextoffer.run.engine import CHUNK, Engine
 from nextoffer.run.namable import closed_columns, kinds_of
 from nextoffer.tables.bank import Bank
-from nextoffer.tables.flow import Kind, Known, Scores
+from nextoffer.tables.flow import Known, Scores
 
 Progress = Callable[[int], None]
 
@@ -59,38 +53,15 @@ def check_policy(
     spec = discover(bank, as_of) if model is None else model.spec
     ranker = None if model is None else model.ranker
     kinds = {**offering.kinds, **kinds_of(spec, policy.reads, ranker=ranker, products=products)}
-    rules = [rule for rule in policy.rule if rule.enabled and not (model is None and names_pairs(rule))]
-    _fit(policy, rules, kinds, offering, closed_columns(bank.config))
-    effects = Effects(Book(policy), pairs=model is not None)
+    if model is None:  # then nobody knows which pair features there are, only that they are numbers
+        kinds |= {name: "number" for name in policy.reads if name.startswith("pair.")}
+    book = Book(policy)
+    book.check(kinds, offering, closed_columns(bank.config))
+    effects = Effects(book, pairs=model is not None)
     for known in _stream(policy, bank, spec, model, as_of):
         effects.add(Batch.over(offering, _scores(known, model, Products.of(products)), known.facts, known.features))
         progress(len(known.features))
     return effects.found()
-
-
-def _fit(
-    policy: Policy, rules: list[OwnRule], kinds: Mapping[str, Kind], offering: Offering, closed: Mapping[str, str]
-) -> None:
-    """Raise `PolicyError` with all that does not fit; weights on pair features are left out where there are none."""
-    contexts = [context for context in policy.arbitration.context if _can_be_typed(context, kinds)]
-    problems: list[str] = []
-    checks: tuple[Callable[[], object], ...] = (
-        lambda: applied(rules, kinds, offering, closed),
-        lambda: typed(contexts, kinds, closed),
-        lambda: levers(offering, policy.arbitration.lever),
-    )
-    for check in checks:
-        try:
-            check()
-        except PolicyError as error:
-            problems += error.problems
-    if problems:
-        raise PolicyError(problems)
-
-
-def _can_be_typed(context: Context, kinds: Mapping[str, Kind]) -> bool:
-    pairs = any(name.startswith("pair.") for name in kinds)
-    return pairs or not any(name.startswith("pair.") for name in parsed(context.when).names)
 
 
 def _stream(policy: Policy, bank: Bank, spec: FeatureSpec, model: Engine | None, as_of: date) -> Iterator[Known]:
