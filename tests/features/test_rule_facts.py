@@ -144,7 +144,7 @@ def expected(rows: Rows, asked: Asked, customers: list[Any]) -> RuleFacts:
         return [customer] if home is None else [c for c, h in household.items() if h == home]
 
     def members(customer: Any) -> list[Any]:
-        return sorted(c for c in kin(customer) if asked.all_consent or allows(rows, c, asked))
+        return sorted(c for c in kin(customer) if not asked.consents or allows(rows, c, asked))
 
     def offers(customer: Any, window: Window) -> int:
         whose = kin(customer) if window.household else [customer]
@@ -240,7 +240,7 @@ asked_of = st.builds(
     windows=st.lists(st.sampled_from(WINDOWS), min_size=1, max_size=4, unique=True).map(tuple),
     channels=st.sampled_from([(), ("phone",), ("email", "sms")]),
     without_record=st.booleans(),
-    all_consent=st.booleans(),
+    consents=st.sampled_from([True, True, False]),
     offers_days=st.sampled_from([0, 14]),
     ignored_days=st.sampled_from([0, 1, 30]),
     rejected_days=st.sampled_from([0, 60]),
@@ -250,6 +250,9 @@ asked_of = st.builds(
 def as_far_as_asked(wanted: RuleFacts, asked: Asked) -> RuleFacts:
     return replace(
         wanted,
+        consent=wanted.consent if asked.consents else None,
+        channel_consent=wanted.channel_consent if asked.consents else None,
+        preferred_consent=wanted.preferred_consent if asked.consents else None,
         since_offer=wanted.since_offer if asked.offers_days else None,
         ignored=wanted.ignored if asked.ignored_days else None,
         since_reject=wanted.since_reject if asked.rejected_days else None,

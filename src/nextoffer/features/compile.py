@@ -169,7 +169,7 @@ def _allows_over(facts: Facts, days: Callable[[Aggregate], Tree], channel: str |
 
 def households_of(facts: Facts) -> Iterator[tuple[str, exp.Select]]:
     """Yield the tables that lead to ``per_households``, by name; see `nextoffer.features.households`."""
-    everybody = facts.asked.all_consent or not facts.knows_consent
+    everybody = not facts.knows_consent
     members = Plan(FeatureSpec((), (Reads("customers", ("customer_id",)),)), facts.of_members)
     consents = None if everybody else grouped(members, "consents", subset=True)
     allowing = exp.true() if everybody else _allows(facts.of_members, _Values(members).days)

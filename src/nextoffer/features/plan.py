@@ -71,8 +71,8 @@ class Facts:
 
     @property
     def knows_consent(self) -> bool:
-        """Whether the bank keeps consents."""
-        return covers(self.there, "consents")
+        """Whether consents are asked about and kept."""
+        return self.asked.consents and covers(self.there, "consents")
 
     @property
     def consents_by_channel(self) -> bool:

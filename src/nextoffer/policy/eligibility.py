@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache, partial
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
@@ -23,9 +23,10 @@ MIN_INCOME = "eligibility.min_income"
 
 
 class Consent(Section):
-    """What the customer must have agreed to."""
+    """What the customer must have agreed to, and what it means where nothing was recorded."""
 
     marketing: bool = True
+    absent: Literal["refuse", "allow"] = "refuse"
 
 
 class Eligibility(Section):

@@ -19,7 +19,7 @@ from nextoffer.policy.objective import Arbitration
 from nextoffer.policy.rules import Rules, packaged_rules
 from nextoffer.policy.section import Count, Section, Share
 from nextoffer.policy.value import READS, Value
-from nextoffer.tables.flow import Asked, Window
+from nextoffer.tables.flow import Asked
 
 __all__ = ["Arbitration", "Consent", "Contact", "Eligibility", "Policy", "ReasonLimits"]
 
@@ -102,7 +102,16 @@ class Policy(Section, OwnReasons):
     @property
     def asked(self) -> Asked:
         """What the rules ask of a bank's tables beside who holds what."""
-        return Asked(windows=(Window(self.contact.window_days),))
+        contact = self.contact
+        return Asked(
+            windows=contact.windows,
+            channels=contact.channels,
+            consents=self.consent.marketing,
+            without_record=self.consent.absent == "allow",
+            offers_days=contact.cool_down.days,
+            ignored_days=contact.after_ignores.days,
+            rejected_days=contact.after_reject.days,
+        )
 
     @property
     def catalogue(self) -> Catalogue:

@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from nextoffer.policy.batch import Batch, Pairs
 from nextoffer.policy.book import Book
 from nextoffer.policy.choosing import chosen
+from nextoffer.policy.contact import channels
 from nextoffer.policy.file import ReasonLimits
 from nextoffer.policy.offering import Offering
 from nextoffer.policy.output import DecisionIds, Run, numbers, schema_of
@@ -59,7 +61,7 @@ class RowWriter:
             "product_id": pa.array([self._ids[j] for j in cols], self._id_type),
             "product_type": pa.array([self._types[j] for j in cols], pa.string()),
             **worth,
-            "channel": pa.array(_channels(batch, rows), pa.string()),
+            "channel": pa.array(_channels(batch, ranking), pa.string()),
             "reasons": pa.array(said(given, pairs, places), _REASONS),
             "reason_codes": pa.array([[given.speakers[k].code for k in each] for each in places], _REASONS),
             "decision_id": pa.array(
@@ -98,7 +100,11 @@ class RowWriter:
         return found
 
 
-def _channels(batch: Batch, rows: list[int]) -> list[str | None]:
+def _channels(batch: Batch, ranking: Ranking) -> list[str | None]:
+    contact, rows = ranking.book.policy.contact, ranking.rows.tolist()
+    if not contact.is_plain:
+        ranks = np.array([at - rows.index(i) for at, i in enumerate(rows)], dtype=np.intp)
+        return list(channels(batch, contact, ranking.rows, ranks).to_pylist())
     column = batch.features.names.get("channel_pref")
     if column is None or column.kind != "category":
         return [None] * len(rows)

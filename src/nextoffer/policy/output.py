@@ -19,6 +19,7 @@ from nextoffer import compiled, keyed
 from nextoffer.policy import kernels
 from nextoffer.policy.batch import Batch
 from nextoffer.policy.book import Book
+from nextoffer.policy.contact import channels
 from nextoffer.policy.offering import Offering
 from nextoffer.policy.ordering import Rules
 from nextoffer.policy.ranking import OFFERED, Ranking
@@ -106,7 +107,7 @@ class Writer:
             "product_id": self._ids.take(cols),
             "product_type": self._types.take(cols),
             **numbers(worth_of(batch, ranking)),
-            "channel": _channel(batch, rows),
+            "channel": _channel(batch, ranking),
             "reasons": reasons.texts,
             "reason_codes": reasons.codes,
             "decision_id": self._decision_ids(batch, rows, cols),
@@ -253,8 +254,11 @@ def _ranks(rows: Indices) -> npt.NDArray[np.int32]:
     return place - np.maximum.accumulate(np.where(new, place - 1, 0), dtype=np.int32)
 
 
-def _channel(batch: Batch, rows: Indices) -> pa.Array:
-    """Return the channel each customer prefers, null where it is not known."""
+def _channel(batch: Batch, ranking: Ranking) -> pa.Array:
+    """Return the channel of each offer, null where none is known; with a plain policy that is the preferred one."""
+    contact, rows = ranking.book.policy.contact, ranking.rows
+    if not contact.is_plain:
+        return channels(batch, contact, rows, _ranks(rows).astype(np.intp) - 1)
     column = batch.features.names.get("channel_pref")
     if column is None or column.kind != "category":
         return _NOWHERE.take(pa.array(np.zeros(len(rows), dtype=np.int8)))

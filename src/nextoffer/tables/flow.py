@@ -340,10 +340,10 @@ class Asked:
         W windows to count earlier offers in.
     channels
         C channels over which offers may go where the preferred one is closed.
+    consents
+        Whether a customer allows marketing matters.
     without_record
         A customer without any record of a marketing consent counts as allowing.
-    all_consent
-        Members of a household count whether or not they allow marketing.
     offers_days, ignored_days, rejected_days
         So many days a customer's last offer of each product, offers left unanswered, and offers answered with a no,
         matter; 0 where they do not.
@@ -351,8 +351,8 @@ class Asked:
 
     windows: tuple[Window, ...] = ()
     channels: tuple[str, ...] = ()
+    consents: bool = True
     without_record: bool = False
-    all_consent: bool = False
     offers_days: int = 0
     ignored_days: int = 0
     rejected_days: int = 0
@@ -375,11 +375,11 @@ class RuleFacts:
     held
         bool (n, P): the customer holds the product now.
     consent
-        bool (n,): marketing is allowed; None where the bank keeps no consents.
+        bool (n,): marketing is allowed; None where not asked or the bank keeps no consents.
     contacts
         int64 (n, W): offers already made within each window.
     channel_consent
-        bool (n, C): marketing is allowed over each channel; None where the bank keeps no consents.
+        bool (n, C): marketing is allowed over each channel; None as above.
     preferred_consent
         bool (n,): marketing is allowed over the customer's preferred channel, if none is known over all; None as above.
     since_offer
@@ -389,8 +389,9 @@ class RuleFacts:
     since_reject
         float64 (n, P): days since the customer last said no to the product, NaN for never; None where not asked.
     members, place
-        int64 (n,): how many members of the household allow marketing, at least 1, and the customer's place among them,
-        0 to members - 1, which moves on by one each day; None where no window is a household's.
+        int64 (n,): how many members of the household allow marketing (where consents are not asked: how many there
+        are), at least 1, and the customer's place among them, 0 to members - 1, which moves on by one each day; None
+        where no window is a household's.
     """
 
     held: npt.NDArray[np.bool_]
