@@ -47,6 +47,7 @@ def test_value_earns_more_than_propensity(engine: Engine, bank: Bank, objective:
         assert difference.low > 0
         assert difference.n == CUSTOMERS
     said = " ".join(summary(figures, found.about))
+    assert ("The new policy: arbitration.objective is incremental_value, but" in said) == (objective != "value")
     assert f"the new policy ({objective}) earns" in said
     assert "chance is not ruled out" not in said
 

@@ -32,6 +32,8 @@ class About:
         Columns whose groups are told apart.
     duties
         Rules that are law or duty, and not to be loosened.
+    notes
+        What the policies ask of the model that it does not know, as sentences.
     """
 
     bank: str
@@ -45,6 +47,7 @@ class About:
     looked_at: int
     by: tuple[str, ...]
     duties: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def same(self) -> bool:
@@ -163,7 +166,7 @@ def summary(figures: Figures, about: About) -> tuple[str, ...]:
             f"Loosening {best.rule} alone would serve {count(best.customers.estimate)} of them, mostly with "
             f"{best.product}{worth}."
         )
-    return tuple(told)
+    return (*told, *about.notes)
 
 
 def _who(figures: Figures) -> str:

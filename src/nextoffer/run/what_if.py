@@ -240,7 +240,12 @@ class _Trial:
             looked_at=population.looked_at,
             by=self.by,
             duties=tuple(dict.fromkeys(rule for rule in rules if not may_loosen(rule))),
+            notes=tuple(dict.fromkeys(note for side in self.sides for note in self._notes(side))),
         )
+
+    def _notes(self, side: _Side) -> Iterator[str]:
+        name = "new" if side is self.sides[1] else "old"
+        yield from (f"The {name} policy: {note}." for note in self.engine.with_policy(side.policy).notes)
 
 
 def _objective(policy: Policy) -> str:
