@@ -91,7 +91,9 @@ def _keys(shape: type[BaseModel], path: Iterable[str | int]) -> list[str]:
     """Return the keys a table may have, where `path` leads through tables and arrays of tables."""
     for step in path:
         if isinstance(step, str):
-            field = next(f for name, f in shape.model_fields.items() if step in (name, f.alias))
+            field = next((f for name, f in shape.model_fields.items() if step in (name, f.alias)), None)
+            if field is None:  # a name that the file chooses, of a table whose keys are free
+                continue
             inner = field.annotation
             nested = getattr(inner, "__args__", (inner,))
             shape = next(s for s in nested if isinstance(s, type) and issubclass(s, BaseModel))

@@ -76,7 +76,7 @@ def test_nothing_is_replaced_without_being_asked(
 
 
 WRONG = {
-    "templates": (("--templates", "absent.toml"), "absent.toml: cannot be read"),
+    "templates": (("--templates", "absent.toml"), "absent.toml: there is no such file"),
     "column": (("--phone-column", "incme"), "customers have no column 'incme' (did you mean 'income'?)"),
     "policy": (("--policy", "absent.toml"), "absent.toml: there is no such file"),
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from nextoffer.deliver.dialer import write_dialer
-from nextoffer.deliver.hours import CallingHours
+from nextoffer.deliver.material import CallingHours
 from tests.deliver.toys import AS_OF, export, material, offer, read_csv, settings
 
 CLOSED = "the policy leaves no hours for calls"

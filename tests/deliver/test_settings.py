@@ -31,6 +31,7 @@ WRONG = {
     "[dialer]\ndays = ['monday']": r"dialer\.days\.0: found 'monday'",
     "[script.X]\n": r"script\.X\.lines: missing",
     "[salesforce]\ncontact_key = 'a b'": r"salesforce\.contact_key: found 'a b'",
+    "[script.CC]\nlins = ['x']": r"script\.CC\.lins: unknown key \(did you mean 'lines'\?\); there are lines",
     "x": "not valid TOML",
 }
 
@@ -48,5 +49,5 @@ def test_everything_is_told_at_once(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(DeliveryError, match="cannot be read"):
+    with pytest.raises(DeliveryError, match="there is no such file"):
         Settings.read(tmp_path / "absent.toml")

@@ -5,22 +5,21 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date, time
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from nextoffer.deliver.folder import Export
-from nextoffer.deliver.hours import CallingHours
-from nextoffer.deliver.material import OPTIONAL, Material
+from nextoffer.deliver.material import OPTIONAL, CallingHours, Material
 from nextoffer.deliver.settings import Settings
 from nextoffer.deliver.wording import CustomerWordings
 
 DAY = date(2025, 10, 13)
 AS_OF = date(2025, 10, 11)
 WORDINGS = {"fit": "{product_name} is made for you", "often": "You use your account often"}
-HOURS = CallingHours(((time(9), time(12)), (time(14), time(20))), ("mon", "tue"))
+HOURS = CallingHours((("09:00", "12:00"), ("14:00", "20:00")), ("mon", "tue"))
 
 _SCHEMA = pa.schema(
     [

@@ -14,8 +14,10 @@ import pytest
 
 from nextoffer.deliver.formats import FORMATS
 from nextoffer.errors import DeliveryError, NextOfferError
+from nextoffer.policy.allowance import Contact
 from nextoffer.policy.catalogue import Reason
 from nextoffer.policy.file import Consent, Policy
+from nextoffer.policy.quiet import Quiet
 from nextoffer.run.delivery import export_file
 from nextoffer.run.engine import Engine
 from nextoffer.run.handover import Order, customer_wordings, material
@@ -202,3 +204,28 @@ def test_what_is_wrong_with_the_order_is_told_at_once(offers: pa.Table, retail_b
         export_file(tmp_path / "o.parquet", retail_bank, Policy(), order("lead"), tmp_path / "out")
     with pytest.raises(DeliveryError, match="name a format: leads"):
         export_file(tmp_path / "o.parquet", retail_bank, Policy(), Order((), LATER), tmp_path / "out")
+
+
+def test_calls_keep_to_the_quiet_times_of_the_policy(offers: pa.Table, retail_bank: Bank) -> None:
+    quiet = (
+        Quiet(channel="phone", from_="20:00", to="09:00"),
+        Quiet(channel="phone", from_="12:00", to="13:30", days=("sat", "sun")),
+        Quiet(channel="sms", days=("mon",)),
+    )
+    found = material(offers, retail_bank, Policy(contact=Contact(quiet=quiet)), order()).hours
+    assert (found.text, found.days) == ("09:00-12:00 13:30-20:00", ("mon", "tue", "wed", "thu", "fri"))
+    assert material(offers, retail_bank, Policy(), order()).hours.text == "09:00-20:00"
+    closed = (Quiet(channel="phone", from_="08:00", to="20:00"), Quiet(channel="phone", from_="20:00", to="08:00"))
+    assert not material(offers, retail_bank, Policy(contact=Contact(quiet=closed)), order()).hours
+
+
+def test_customers_without_a_record_are_treated_as_the_policy_says(
+    retail: Path, offers: pa.Table, tmp_path: Path
+) -> None:
+    bank = altered(retail, tmp_path / "b", {"consents": stored(retail, "consents").slice(0, 1)})
+    refused = material(offers, bank, Policy(), order()).offers.num_rows
+    assert (
+        refused
+        < offers.num_rows
+        == material(offers, bank, Policy(consent=Consent(absent="allow")), order()).offers.num_rows
+    )

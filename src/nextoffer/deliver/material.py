@@ -11,7 +11,6 @@ from typing import Any
 
 import pyarrow as pa
 
-from nextoffer.deliver.hours import CallingHours
 from nextoffer.deliver.settings import Settings
 from nextoffer.deliver.wording import CustomerWordings
 
@@ -25,6 +24,35 @@ OPTIONAL = {
 """Columns that offers may lack: they are then null."""
 
 _ROWS_AT_ONCE = 8_192
+
+
+@dataclass(frozen=True)
+class CallingHours:
+    """When customers may be called.
+
+    Attributes
+    ----------
+    windows
+        From and until as ``HH:MM``, in order, on each of the days.
+    days
+        ``mon`` to ``sun``.
+    """
+
+    windows: tuple[tuple[str, str], ...]
+    days: tuple[str, ...]
+
+    def __bool__(self) -> bool:
+        """Whether there is any such time."""
+        return bool(self.windows and self.days)
+
+    @property
+    def text(self) -> str:
+        """The windows as text.
+
+        >>> CallingHours((("09:00", "12:00"), ("14:00", "20:00")), ("mon",)).text
+        '09:00-12:00 14:00-20:00'
+        """
+        return " ".join(f"{start}-{end}" for start, end in self.windows)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from nextoffer import toml
 from nextoffer.deliver.wording import PLACEHOLDER
 from nextoffer.errors import DeliveryError, did_you_mean
 
@@ -123,11 +124,11 @@ class Settings(_Section):
         packaged = tomllib.loads(files("nextoffer.deliver").joinpath("templates.toml").read_text(encoding="utf-8"))
         if path is None:
             return cls.model_validate(packaged)
-        own = _content(Path(path))
+        content = _laid_over(packaged, _content(Path(path)))
         try:
-            return cls.model_validate(_laid_over(packaged, own))
+            return cls.model_validate(content)
         except ValidationError as error:
-            raise DeliveryError([f"{path}: {_problem(found)}" for found in error.errors()]) from None
+            raise DeliveryError(toml.problems(error, cls, where=str(path), content=content)) from None
 
     @staticmethod
     def own_types(path: str | Path) -> list[str]:
@@ -137,9 +138,7 @@ class Settings(_Section):
 
 def _content(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise DeliveryError(f"{path}: cannot be read: {error}") from None
+        return tomllib.loads(toml.read_text(path, error=DeliveryError))
     except tomllib.TOMLDecodeError as error:
         raise DeliveryError(f"{path}: not valid TOML: {error}") from None
 
@@ -159,22 +158,3 @@ def _checked(text: str, known: Iterable[str]) -> str:
         told = "; ".join(f"'{{{name}}}' is no placeholder{did_you_mean(name, known)}" for name in strange)
         raise ValueError(f"{told}; there are {', '.join(known)}")
     return text
-
-
-_SHAPES: Mapping[str, type[BaseModel]] = {
-    "script": Script, "leads": Leads, "dialer": Dialer, "banner": Banner, "salesforce": Salesforce, "hubspot": Hubspot,
-}  # fmt: skip
-
-
-def _problem(found: Any) -> str:
-    path = found["loc"]
-    place = ".".join(str(step) for step in path) or "the file"
-    if found["type"] == "extra_forbidden":
-        shape = _SHAPES[str(path[0])] if len(path) > 1 else Settings
-        known = [field.alias or name for name, field in shape.model_fields.items()]
-        return f"{place}: unknown key{did_you_mean(str(path[-1]), known)}; there are {', '.join(known)}"
-    if found["type"] == "value_error":
-        return f"{place}: {found['ctx']['error']}"
-    if found["type"] == "missing":
-        return f"{place}: missing"
-    return f"{place}: found {found['input']!r}; {found['msg'].lower()}"

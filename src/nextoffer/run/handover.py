@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, time
+from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from nextoffer.deliver.answers import RESPONSES, answers
 from nextoffer.deliver.consent import consented
-from nextoffer.deliver.hours import CallingHours, Quiet, left_over
-from nextoffer.deliver.material import OPTIONAL, Material
-from nextoffer.deliver.settings import Dialer, Settings
+from nextoffer.deliver.material import OPTIONAL, CallingHours, Material
+from nextoffer.deliver.settings import DAYS, Dialer, Settings
 from nextoffer.deliver.wording import CustomerWordings
 from nextoffer.errors import DeliveryError, did_you_mean
+from nextoffer.policy.allowance import Contact
+from nextoffer.policy.contact import calling_windows
 from nextoffer.policy.expression import parsed
 from nextoffer.policy.file import Policy
 from nextoffer.run.decisions import beside, customer_columns
@@ -28,6 +28,7 @@ NEEDED = ("rank", "product_type", "score", "propensity", "channel", "reasons", "
 """Columns that decisions must have to be handed over."""
 
 _KNOWN = ("rank", "score", "propensity", "decision_id", "as_of")  # of every offer
+_MONDAY = date(2024, 1, 1)
 _NAMES = ("first_name", "last_name", "email")
 
 
@@ -67,7 +68,7 @@ def material(decisions: pa.Table, bank: Bank, policy: Policy, order: Order) -> M
     settings = Settings.read(order.templates)
     every = decisions.sort_by([("customer_id", "ascending"), ("rank", "ascending")])
     every = _with(every, _of_products(every, bank), _of_customers(every, bank, order))
-    said = consented(every, _latest_consents(bank, order.day), absent=_absent_allowed(policy))
+    said = consented(every, _latest_consents(bank, order.day), absent=policy.consent.absent == "allow")
     allowed = said.column("allowed").combine_chunks()
     every = _with(every, said.drop_columns(["allowed"]))
     every = _completed(every)
@@ -79,7 +80,7 @@ def material(decisions: pa.Table, bank: Bank, policy: Policy, order: Order) -> M
         bank.config.currency or "",
         settings,
         CustomerWordings(customer_wordings(policy, bank)),
-        calling_hours(policy.contact.model_dump(by_alias=True), settings.dialer),
+        calling_hours(policy.contact, settings.dialer),
         answers(every, _responses(every, bank, order.day)),
     )
 
@@ -97,36 +98,13 @@ def customer_wordings(policy: Policy, bank: Bank) -> dict[str, str]:
     return out
 
 
-def calling_hours(contact: Mapping[str, Any], dialer: Dialer) -> CallingHours:
-    """Return when customers may be called: outside the quiet times of the calling channel, else as the settings say.
-
-    Parameters
-    ----------
-    contact
-        The policy's section, by the keys of the file.
-
-    >>> dialer = Settings.read().dialer
-    >>> calling_hours({"quiet": [{"channel": "phone", "from": "18:00", "to": "10:00", "days": ["sun"]}]}, dialer).text
-    '10:00-18:00'
-    >>> calling_hours({}, dialer).text
-    '09:00-20:00'
-    """
-    sections = [each for each in contact.get("quiet") or () if each.get("channel") in (None, dialer.channel)]
-    if not sections:
-        return CallingHours(((dialer.opens, dialer.closes),), dialer.days)
-    return left_over(
-        Quiet(_clock(each.get("from")), _clock(each.get("to")), tuple(each.get("days") or ())) for each in sections
-    )
-
-
-def _clock(said: Any) -> time | None:
-    if said is None or isinstance(said, time):
-        return said
-    return time(0) if said == "24:00" else time.fromisoformat(said)
-
-
-def _absent_allowed(policy: Policy) -> bool:
-    return bool(getattr(policy.consent, "absent", "refuse") == "allow")
+def calling_hours(contact: Contact, dialer: Dialer) -> CallingHours:
+    """Return when customers may be called: outside the calling channel's quiet times, else as the settings say."""
+    if not any(quiet.channel == dialer.channel for quiet in contact.quiet):
+        return CallingHours(((f"{dialer.opens:%H:%M}", f"{dialer.closes:%H:%M}"),), dialer.days)
+    week = [calling_windows(contact, dialer.channel, _MONDAY + timedelta(days=k)) for k in range(7)]
+    windows = next((tuple(windows) for windows in week if windows), ())
+    return CallingHours(windows, tuple(day for day, windows in zip(DAYS, week, strict=True) if windows))
 
 
 def _faults(decisions: pa.Table) -> list[str]:
