@@ -125,16 +125,21 @@ def _day_sums(values: Floats, arms: npt.NDArray[np.intp], day: npt.NDArray[np.in
     ).over_days()
 
 
-def arriving_rates(seed: int, repetitions: int) -> float:
-    """New customers every day, each converts or not: 5 % against 6 %."""
+def arriving_rates(seed: int, repetitions: int, *, overrun: float = 1.0) -> float:
+    """New customers every day, each converts or not: 5 % against 6 %; the test lasts `overrun` times as planned."""
     draw, hits = np.random.default_rng(seed), []
-    n, shares = PER_DAY * DAYS, np.arange(1, DAYS + 1) / DAYS
+    n, shares = PER_DAY * DAYS, np.arange(1, DAYS + 1) / DAYS * overrun
     for _ in range(repetitions):
         arms, day = _arms(draw, n), np.repeat(np.arange(DAYS), PER_DAY)
         values = (draw.random(n) < np.where(arms == 1, 0.06, 0.05)).astype(float)
         days = _day_sums(values[:, None], arms, day)
         hits.append(_never_missed(days, shares, np.tile([0.01, 0.2], (DAYS, 1)), conversion=True))
     return _share(hits)
+
+
+def overrunning_rates(seed: int, repetitions: int) -> float:
+    """The same, and the test goes on for 28 times as long as planned: every look is one planned test more."""
+    return arriving_rates(seed, repetitions, overrun=DAYS)
 
 
 def arriving_values(seed: int, repetitions: int) -> float:
@@ -214,9 +219,9 @@ def naive_peeking(seed: int, repetitions: int) -> float:
 
 
 def sample_ratio(seed: int, repetitions: int) -> float:
-    """Share of sound tests without an alarm (nominal 0.999)."""
+    """Share of sound tests without an alarm (nominal 0.999), of ten times as many."""
     draw = np.random.default_rng(seed)
-    counts = draw.multinomial(5000, [0.5, 0.3, 0.2], size=repetitions)
+    counts = draw.multinomial(5000, [0.5, 0.3, 0.2], size=10 * repetitions)
     return _share([not ratio_check(["a", "b", "c"], list(row), [0.5, 0.3, 0.2]).broken for row in counts])
 
 
@@ -230,6 +235,7 @@ AT_ONE_MOMENT: dict[str, Callable[[int, int], float]] = {
 }
 EVERY_DAY: dict[str, Callable[[int, int], float]] = {
     "any day: customers arrive, rates": arriving_rates,
+    "any day: 28 times as long as planned, rates": overrunning_rates,
     "any day: customers arrive, values, CUPED": arriving_values,
     "any day: one mailing, answers trickle in": one_mailing,
     "any day: the same customers spend on": standing_spend,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -36,6 +37,8 @@ name = "offers"
 kind = "value"
 """
 CUSTOMERS = 300
+
+Own = dict[str, dict[int, list[dict[str, Any]]]]
 
 
 @pytest.fixture(scope="module")
@@ -89,19 +92,29 @@ def assignment(test: Experiment) -> pa.Table:
     )
 
 
-def by_hand(rows: dict[str, pa.Table], metric: str, customer: int, until: date) -> float:
-    """What one customer did from the day of assignment on, row by row."""
+@pytest.fixture(scope="module")
+def own(rows: dict[str, pa.Table]) -> Own:
+    """Responses and transactions of each customer, row by row."""
+    out: Own = {name: {c: [] for c in range(CUSTOMERS)} for name in ("responses", "transactions")}
+    for name, by_customer in out.items():
+        for row in rows[name].to_pylist():
+            by_customer[row["customer_id"]].append(row)
+    return out
+
+
+def by_hand(own: Own, metric: str, customer: int, until: date) -> float:
+    """What one customer did from the day of assignment on."""
     since = START + timedelta(days=customer % 3)
     if metric == "spend":
         return sum(
             r["amount"]
-            for r in rows["transactions"].to_pylist()
-            if r["customer_id"] == customer and since <= r["date"] <= until and r["direction"] == "debit"
+            for r in own["transactions"][customer]
+            if since <= r["date"] <= until and r["direction"] == "debit"
         )
     total = 0.0
-    for r in rows["responses"].to_pylist():
+    for r in own["responses"][customer]:
         day = r["offered_on"] if metric == "offers" else r["responded_on"] or r["offered_on"]
-        if r["customer_id"] != customer or r["offered_on"] < START or not since <= day <= until:
+        if r["offered_on"] < START or not since <= day <= until:
             continue
         made = r["arm"] != "control"
         total += {
@@ -114,7 +127,7 @@ def by_hand(rows: dict[str, pa.Table], metric: str, customer: int, until: date) 
 
 
 @pytest.mark.parametrize("metric", ["accepted", "margin", "spend", "said no", "offers"])
-def test_sums_are_what_customers_did_so_far(bank: Bank, rows: dict[str, pa.Table], metric: str) -> None:
+def test_sums_are_what_customers_did_so_far(bank: Bank, own: Own, metric: str) -> None:
     test = experiment(metrics=METRICS)
     found = gather_bank(bank, test, assignment(test), until=END)
     sums = found.sums[metric]
@@ -122,23 +135,23 @@ def test_sums_are_what_customers_did_so_far(bank: Bank, rows: dict[str, pa.Table
         today = found.days[day]
         for arm in (0, 1):
             inside = [c for c in range(CUSTOMERS - 20) if c % 2 == arm and c % 3 <= day]
-            values = np.array([by_hand(rows, metric, c, today) for c in inside])
+            values = np.array([by_hand(own, metric, c, today) for c in inside])
             at = sums.at(day)
             assert at.n[arm] == len(inside)
             assert at.totals[arm, 0] == pytest.approx(values.sum())
             assert at.products[arm, 0, 0] == pytest.approx((values**2).sum())
 
 
-def test_covariates_look_at_the_time_before(bank: Bank, rows: dict[str, pa.Table]) -> None:
+def test_covariates_look_at_the_time_before(bank: Bank, own: Own) -> None:
     test = experiment(metrics=METRICS, top="pre_days = 30\n")
     sums = gather_bank(bank, test, assignment(test), until=END).sums["margin"].at(-1)
     first = START - timedelta(days=30)
-    spent = dict.fromkeys(range(CUSTOMERS), 0.0)
-    for r in rows["transactions"].to_pylist():
-        if first <= r["date"] < START and r["direction"] == "debit":
-            spent[r["customer_id"]] += r["amount"]
+    spent = {
+        c: sum(r["amount"] for r in mine if first <= r["date"] < START and r["direction"] == "debit")
+        for c, mine in own["transactions"].items()
+    }
     inside = [c for c in range(CUSTOMERS - 20) if c % 2 == 1]
-    values = np.array([by_hand(rows, "margin", c, END) for c in inside])
+    values = np.array([by_hand(own, "margin", c, END) for c in inside])
     before = np.array([spent[c] for c in inside])
     assert sums.means()[1] + sums.centre == pytest.approx([values.mean(), before.mean()])
     assert sums.scatter()[1][0, 1] == pytest.approx(np.cov(values, before)[0, 1] * (len(inside) - 1))

@@ -49,4 +49,4 @@ def test_the_factor_of_covariates_is_the_one_stated() -> None:
 
 
 def test_the_alarm_on_customers_per_arm_is_seldom_false() -> None:
-    assert PLAYED.sample_ratio(11, 20_000) == pytest.approx(0.999, abs=0.001)
+    assert PLAYED.sample_ratio(11, 2_000) == pytest.approx(0.999, abs=0.001)

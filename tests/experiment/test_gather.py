@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from nextoffer.errors import ExperimentError
-from nextoffer.experiment.gather import check_assignment, gather_table
+from nextoffer.experiment.gather import UNPLANNED, check_assignment, gather_table
 from tests.experiment.toys import experiment
 
 START = date(2026, 3, 1)
@@ -60,12 +60,14 @@ def test_an_assignment_says_who_is_in_which_arm_and_since_when() -> None:
     found = gather_table(table.drop_columns(["arm", "assigned_on"]), experiment(metrics=BOTH), assignment=known)
     assert sum(found.counts) == 1500
     assert len(found.days) == 10
-    assert found.notes == ("500 customers are not in the assignment, and are left out.",)
+    assert found.notes[0] == "500 customers are not in the assignment, and are left out."
 
 
 def test_days_outside_of_the_test_are_left_out_and_told() -> None:
     table = results()
-    test = experiment(metrics=BOTH).model_copy(update={"starts": date(2026, 3, 3), "ends": date(2026, 3, 8)})
+    test = experiment(metrics=BOTH, top="per_day = 200\n").model_copy(
+        update={"starts": date(2026, 3, 3), "ends": date(2026, 3, 8)}
+    )
     found = gather_table(table, test)
     days = table["assigned_on"].to_pylist()
     early, late = sum(d < date(2026, 3, 3) for d in days), sum(d > date(2026, 3, 8) for d in days)
@@ -86,7 +88,7 @@ def test_what_is_not_known_is_left_out_of_the_metric_and_told_by_arm() -> None:
     found = gather_table(table, experiment(metrics=BOTH))
     assert found.sums["accepted"].at(-1).n.sum() == 100
     assert found.sums["spend"].at(-1).n.sum() == 97
-    assert "spend is not known of 3 customers (" in found.notes[0]
+    assert "spend is not known of 3 customers (" in found.notes[1]
 
 
 def test_without_days_there_is_one_look() -> None:
@@ -97,6 +99,13 @@ def test_without_days_there_is_one_look() -> None:
 
 def test_a_planned_number_says_how_much_is_in() -> None:
     assert gather_table(results(), experiment(top="customers = 4000\n")).shares[-1] == 0.5
+    assert gather_table(results(), experiment(top="per_day = 250\n")).shares[-1] == 2000 / (250 * 28)
+
+
+def test_who_looks_every_day_without_a_plan_is_told() -> None:
+    assert UNPLANNED in gather_table(results(), experiment()).notes
+    assert UNPLANNED not in gather_table(results(), experiment(top="customers = 4000\n")).notes
+    assert UNPLANNED not in gather_table(results(), experiment(top='interval = "fixed"\n')).notes
 
 
 def _changed(name: str, values: list[object]) -> pa.Table:

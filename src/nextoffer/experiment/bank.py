@@ -16,7 +16,7 @@ import pyarrow as pa
 from nextoffer.errors import ExperimentError, did_you_mean
 from nextoffer.experiment.assigning import fits
 from nextoffer.experiment.file import Experiment, Metric
-from nextoffer.experiment.gather import Gathered, group_sums, last_day, summed
+from nextoffer.experiment.gather import UNPLANNED, Gathered, group_sums, summed
 from nextoffer.experiment.sums import Floats, Sums
 from nextoffer.tables.bank import Bank
 from nextoffer.tables.sql import quoted
@@ -62,6 +62,9 @@ def gather_bank(bank: Bank, experiment: Experiment, assignment: pa.Table, *, unt
     covariates = sorted({c for metric in experiment.metric for c in metric.covariates})
     notes = _make_units(con, bank, experiment, covariates, end)
     sums = {m.name: _sums(con, bank, m, experiment, days).over_days() for m in experiment.metric}
+    entering = con.sql("SELECT count(DISTINCT day) FROM units").fetchall()[0][0]
+    if entering > 1 and experiment.planned is None and experiment.interval == "sequential":
+        notes.append(UNPLANNED)
     counts = tuple(int(n) for n in next(iter(sums.values())).n[-1])
     return Gathered(days, sums, _shares(con, experiment, days), counts, tuple(notes))
 
@@ -108,7 +111,7 @@ def _products(bank: Bank, experiment: Experiment) -> pa.Array:
 
 
 def _until(con: duckdb.DuckDBPyConnection, bank: Bank, experiment: Experiment, until: date | None) -> date:
-    end = last_day(experiment)
+    end = experiment.last_day
     if until is None:
         asked = [f"SELECT max({_answered(bank)}) FROM responses r"] if bank.has("responses") else []
         asked += ["SELECT max(date) FROM transactions"] if bank.has("transactions") else []
@@ -217,8 +220,8 @@ def _shares(con: duckdb.DuckDBPyConnection, experiment: Experiment, days: Sequen
     entered = np.zeros(len(days))
     for day, n in rows:
         entered[(day - experiment.starts).days] += n
-    planned_days = (last_day(experiment) - experiment.starts).days + 1
+    planned_days = (experiment.last_day - experiment.starts).days + 1
     planned = float((entered * (planned_days - np.arange(len(days)))).sum())
-    if experiment.customers is not None:
-        planned *= experiment.customers / max(entered.sum(), 1.0)
+    if experiment.planned is not None and np.count_nonzero(entered) > 1:  # customers come in bit by bit
+        planned *= experiment.planned / max(entered.sum(), 1.0)
     return np.asarray(entered.cumsum().cumsum() / max(planned, 1.0))

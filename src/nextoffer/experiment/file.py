@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,6 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from nextoffer import toml
 from nextoffer.errors import ExperimentError
+
+DEFAULT_DAYS = 28
+"""Length of a test without an end."""
 
 Scalar = bool | int | float | str
 Where = dict[str, Scalar | tuple[Scalar, ...]]
@@ -144,10 +147,8 @@ class Experiment(_Part):
         looked for.
     interval
         ``sequential``: may be looked at any day; ``fixed``: is read once, at the end.
-    customers
-        How many are planned in all; those of the assignment (or of the table) if left out.
-    per_day
-        For the plan: customers that come in each day.
+    customers, per_day
+        How many are planned in all, and come in each day; see `planned`.
     pre_days
         Length of the time before the start that covariates of a bank look at.
     day
@@ -206,6 +207,18 @@ class Experiment(_Part):
     def primary(self) -> tuple[Metric, ...]:
         """The metrics that decide."""
         return tuple(metric for metric in self.metric if metric.role == "primary")
+
+    @property
+    def last_day(self) -> date:
+        """The last day that counts."""
+        return self.ends or self.starts + timedelta(days=DEFAULT_DAYS - 1)
+
+    @property
+    def planned(self) -> int | None:
+        """Customers planned in all: `customers`, or `per_day` times the days; None where neither is given."""
+        if self.customers is not None or self.per_day is None:
+            return self.customers
+        return max(round(self.per_day * ((self.last_day - self.starts).days + 1)), 1)
 
     @property
     def comparisons(self) -> int:

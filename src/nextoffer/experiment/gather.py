@@ -19,9 +19,10 @@ from nextoffer.experiment.file import Experiment, Metric
 from nextoffer.experiment.sums import Floats, Sums
 from nextoffer.tables.sql import quoted
 
-DEFAULT_DAYS = 28
-"""Length of a test without an end."""
-
+UNPLANNED = (
+    "No number of customers is planned (customers, or per_day), so those there are now count as all: intervals that "
+    "hold whenever one looks need it to be given before the first look."
+)
 _SHOWN = 5
 
 
@@ -51,11 +52,6 @@ class Gathered:
     counts: tuple[int, ...]
     notes: tuple[str, ...]
     dated: bool = True
-
-
-def last_day(experiment: Experiment) -> date:
-    """Return the last day that counts."""
-    return experiment.ends or experiment.starts + timedelta(days=DEFAULT_DAYS - 1)
 
 
 def check_assignment(assignment: pa.Table, experiment: Experiment, where: str) -> pa.Table:
@@ -158,7 +154,9 @@ def gather_table(
         found, said = _sums(con, metric, experiment, days)
         sums[metric.name] = found.over_days()
         told += said
-    planned = float(experiment.customers or (assignment.num_rows if assignment is not None else rows) or 1)
+    if experiment.planned is None and experiment.interval == "sequential":
+        notes.append(UNPLANNED)
+    planned = float(experiment.planned or (assignment.num_rows if assignment is not None else rows) or 1)
     everyone = _per_day(con, experiment, days)
     shares = everyone.sum(axis=1).cumsum() / planned
     counts = tuple(int(n) for n in everyone.sum(axis=0))
