@@ -16,10 +16,11 @@ from nextoffer.policy.decide import Decided, Decider
 from nextoffer.policy.file import Contact, Policy
 from nextoffer.policy.objective import Arbitration, Context, Lever
 from nextoffer.policy.priority import Priority, Terms
+from nextoffer.policy.quiet import Quiet
 from nextoffer.policy.value import Value
 from nextoffer.policy.why_not import why_not
 from nextoffer.tables.flow import FeatureColumn
-from tests.policy.bank import IDS, bank, offers, refusals
+from tests.policy.bank import AS_OF, IDS, bank, offers, refusals
 
 P = expit(np.array([2.0, 1.0, 0.0, -1.0]))
 WIDE = Contact(cap=9)
@@ -45,7 +46,7 @@ def rows(batch: Batch, policy: Policy) -> dict[tuple[str, int], dict[str, object
 
 
 def of_all(batch: Batch, value: Value | None = None, **arbitration: object) -> Priority:
-    return Priority.of(batch, Terms(Arbitration(**arbitration), value or Value()))
+    return Priority.of(batch, Terms(Arbitration(**arbitration), value or Value(), WIDE))
 
 
 def test_value_is_margin_less_expected_loss_and_subsidy():
@@ -234,3 +235,15 @@ def test_a_policy_with_all_of_it_is_written_and_read_back(tmp_path):
     assert by("value", value=Value(contact_cost={"b": 1.0, "a": 2.0})).policy_id == (
         by("value", value=Value(contact_cost={"a": 2.0, "b": 1.0})).policy_id
     )
+
+
+def test_a_closed_channel_costs_what_the_next_one_does():
+    costs = {"web": 0.5, "branch": 20.0, "phone": 4.0}
+    contact = Contact(cap=9, channels=("phone",), quiet=(Quiet(channel="web", days=(f"{AS_OF:%a}".lower(),)),))
+    terms = Terms(Arbitration(), Value(contact_cost=costs), contact)
+    assert Priority.of(bank(), terms).cost.tolist() == [[4.0] * 4, [4.0] * 4, [20.0] * 4]
+    policy = Policy(contact=contact, value=Value(contact_cost=costs))
+    found = {row["customer_id"]: row for row in decided(bank(margin=[100.0] * 4), policy).decisions.to_pylist()}
+    assert {who: row["channel"] for who, row in found.items()} == {"ann": "phone", "bob": "phone", "cid": "branch"}
+    for row in found.values():
+        assert row["expected_value"] == row["propensity"] * 100.0 - costs[row["channel"]]

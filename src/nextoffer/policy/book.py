@@ -55,7 +55,7 @@ class Book:
     @cached_property
     def terms(self) -> Terms:
         """What the policy says of the worth of an offer."""
-        return Terms(self.policy.arbitration, self.policy.value)
+        return Terms(self.policy.arbitration, self.policy.value, self.policy.contact)
 
     @cached_property
     def arms(self) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from scipy.special import expit
 
 from nextoffer.errors import PolicyError, did_you_mean
+from nextoffer.policy.allowance import Contact
 from nextoffer.policy.batch import Batch
 from nextoffer.policy.expression import Expression, parsed
 from nextoffer.policy.objective import Arbitration, Context, Lever
@@ -33,6 +34,7 @@ class Terms:
 
     arbitration: Arbitration
     value: Value
+    contact: Contact
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +101,8 @@ class Priority:
     def cost(self) -> Floats:
         """What the offer costs, accepted or not."""
         own = np.nan_to_num(self.batch.product_column("cost"), nan=0.0)
-        return self._of_products(own) + self._of_customers(channel_cost(self.batch, self.terms.value))
+        contact = channel_cost(self.batch, self.terms.value, self.terms.contact)
+        return self._of_products(own) + self._of_customers(contact)
 
     @cached_property
     def expected_value(self) -> Floats:

@@ -3,7 +3,7 @@
 ::
 
     value = margin − pd · lgd · exposure − subsidy
-    cost  = the product's cost + the cost of a contact over the customer's channel
+    cost  = the product's cost + the cost of a contact over the channel that the customer's first offer goes over
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ from typing import Annotated
 import numpy as np
 from pydantic import AfterValidator, Field
 
+from nextoffer.policy.allowance import Contact
 from nextoffer.policy.batch import Batch
 from nextoffer.policy.offering import Offering
+from nextoffer.policy.reach import Reach
 from nextoffer.policy.section import Section, Share
 from nextoffer.tables.flow import Floats
 
@@ -85,10 +87,11 @@ def earned(margin: Floats, risk: Floats, loss: Floats, subsidy: Floats) -> Float
     return np.asarray((margin - subsidy) - np.where(loss == 0, 0.0, risk * loss), dtype=np.float64)
 
 
-def channel_cost(batch: Batch, value: Value) -> Floats:
-    """Return what a contact over each customer's channel costs, float64 (n,)."""
-    column = batch.features.names.get("channel_pref")
-    if not value.contact_cost or column is None or column.kind != "category":
-        return np.zeros(batch.shape[0])
-    places, texts = batch.coded("channel_pref")
-    return np.array([value.contact_cost.get(text or "", 0.0) for text in texts])[places]
+def channel_cost(batch: Batch, value: Value, contact: Contact) -> Floats:
+    """Return what a contact costs over the channel that each customer's first offer goes over, float64 (n,)."""
+    count = batch.shape[0]
+    if not value.contact_cost:
+        return np.zeros(count)
+    reach = Reach(contact, batch)
+    first = reach.channels(np.arange(count), np.zeros(count, dtype=np.intp))
+    return np.array([value.contact_cost.get(name or "", 0.0) for name in reach.names])[first]
