@@ -25,6 +25,7 @@ from nextoffer.policy.decide import Decided, Decider, decide
 from nextoffer.policy.expression import parsed
 from nextoffer.policy.file import Arbitration, Contact, Eligibility, Policy, ReasonLimits
 from nextoffer.policy.ranking import OFFERED, ranked
+from nextoffer.policy.rules import OwnRule
 from nextoffer.policy.told import told
 from tests.policy.bank import IDS, FlatScores, bank
 from tests.policy.worlds import stats_of, take, world
@@ -91,6 +92,21 @@ def test_kernels_decide_as_numpy_does(
     assert fast.decisions.equals(slow.decisions)
     assert fast.refusals.equals(slow.refusals)
     assert fast.decisions.schema == slow.decisions.schema
+
+
+def test_kernels_keep_to_rules_of_a_banks_own_as_numpy_does() -> None:
+    rules = (
+        OwnRule(id="a", stage="eligibility", text="A", require="segment = 'HNI' or income > 20"),
+        OwnRule(
+            id="b", stage="suitability", text="B", require="pair.coholding > 0.2 and age > product.tier", nulls="pass"
+        ),
+        OwnRule(id="c", stage="applicability", text="C", require="product.is_premium", where="expat"),
+    )
+    slow, fast = both(world(3, n=300, products=7), Policy(rule=rules), Catalogue.packaged())
+    assert fast.decisions.equals(slow.decisions)
+    assert fast.refusals.equals(slow.refusals)
+    named = set(slow.refusals.column("rule").to_pylist())
+    assert named >= {"eligibility.a", "suitability.b", "applicability.c"}
 
 
 @pytest.mark.parametrize("side", ["for", "against"])

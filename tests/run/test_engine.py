@@ -11,10 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from nextoffer.errors import FeatureError, ModelError
+from nextoffer.errors import FeatureError, ModelError, PolicyError
 from nextoffer.models.ranker import sigmoid
 from nextoffer.policy.decide import Decided
 from nextoffer.policy.file import Contact, Policy
+from nextoffer.policy.rules import OwnRule
 from nextoffer.run.engine import Engine
 from nextoffer.run.labels import customer_count
 from nextoffer.tables.bank import Bank
@@ -73,6 +74,14 @@ def test_features_that_no_decision_looks_at_change_none(
 def test_customers_come_in_the_order_asked_for(engine: Engine, bank: Bank) -> None:
     wanted = [31, 4, 15]
     assert engine.recommend(bank, wanted).refusals.column("customer_id").unique().to_pylist() == wanted
+
+
+def test_a_rule_that_does_not_fit_stops_before_a_customer_is_read(retail_engine: Engine, retail_bank: Bank) -> None:
+    odd = OwnRule(id="odd", stage="suitability", text="Odd", require="gender = 'female' and pair.coholdin > 0")
+    engine = retail_engine.with_policy(Policy(rule=(odd,)))
+    said = r"column 'gender' may not be used: bank\.toml lists it under 'sensitive'\n.*'pair\.coholdin' \(did you mean"
+    with pytest.raises(PolicyError, match=said):
+        engine.recommend(retail_bank, ["not even a customer"])
 
 
 def test_a_customer_unknown_is_named(engine: Engine, bank: Bank) -> None:

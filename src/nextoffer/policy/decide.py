@@ -107,15 +107,20 @@ class Decider:
         self._writer = Writer(self.offering, ids, self.book)
         self._rows = RowWriter(self.offering, ids, self.book)
 
-    def check(self, kinds: Mapping[str, Kind]) -> None:
+    def check(self, kinds: Mapping[str, Kind], closed: Mapping[str, str] | None = None) -> None:
         """Find out before any customer is read whether the policy's rules fit columns of these kinds, and the products.
+
+        Parameters
+        ----------
+        closed
+            Why columns that the bank has may not be used.
 
         Raises
         ------
         PolicyError
             They do not; all problems are named.
         """
-        self.book.check({**self.offering.kinds, **kinds}, self.offering)
+        self.book.check({**self.offering.kinds, **kinds}, self.offering, closed)
 
     def batch(
         self,

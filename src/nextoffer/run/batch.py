@@ -23,6 +23,7 @@ from nextoffer.policy.rule import stage_of
 from nextoffer.run.engine import CHUNK, Engine
 from nextoffer.run.journal import Journal, Part
 from nextoffer.run.labels import customer_count
+from nextoffer.run.namable import closed_columns
 from nextoffer.tables.bank import Bank
 from nextoffer.tables.flow import Known
 from nextoffer.tables.write import TableWriter
@@ -83,7 +84,7 @@ def recommend_to_files(  # noqa: PLR0913  what, from where, to where; and how to
         run to be continued was about something else, or there are no customers.
     """
     day = as_of or engine.as_of
-    desk = engine.desk(bank.table("products"), day)
+    desk = engine.desk(bank.table("products"), day, closed=closed_columns(bank.config))
     with Journal((out.refusals, out.decisions), _identity(engine, bank, day, chunk), resume=resume) as journal:
         warm = warming(bank)
         customers, last = 0, None
@@ -158,7 +159,7 @@ def score_to_file(
 ) -> int:
     """Write customer_id, product_id, score and propensity of every eligible pair; return the number of rows."""
     warming(bank)()
-    desk = engine.desk(bank.table("products"), as_of)
+    desk = engine.desk(bank.table("products"), as_of, closed=closed_columns(bank.config))
     with TableWriter(out) as file:
 
         def scored(known: Known) -> tuple[pa.Table, int]:

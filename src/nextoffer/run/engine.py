@@ -31,7 +31,7 @@ from nextoffer.policy.stats import FeatureStats
 from nextoffer.run import artefact
 from nextoffer.run.explain import Explanation, explained
 from nextoffer.run.labels import MAX_CUSTOMERS, Labelled, Sample, labelled, learned_from, natural_of
-from nextoffer.run.namable import kinds_of
+from nextoffer.run.namable import closed_columns, kinds_of
 from nextoffer.run.stored import Stored
 from nextoffer.tables.bank import Bank
 from nextoffer.tables.flow import Known
@@ -165,7 +165,7 @@ class Engine:
         FeatureError
             A customer is unknown.
         """
-        desk = self.desk(bank.table("products"), as_of)
+        desk = self.desk(bank.table("products"), as_of, closed=closed_columns(bank.config))
         if customers is None:
             return _joined([desk.decide(known).plain() for known in self.stream(bank, as_of=as_of)])
         return desk.decide(self.known(bank, customers, as_of=as_of)).plain()
@@ -227,8 +227,13 @@ class Engine:
         Stored.write(path, self.stream(bank, as_of=as_of), bank.table("products").column("product_id"))
         return Stored.load(path)
 
-    def desk(self, products: pa.Table, as_of: date | None = None) -> Desk:
+    def desk(self, products: pa.Table, as_of: date | None = None, *, closed: Mapping[str, str] | None = None) -> Desk:
         """Return the engine made ready to decide about these products on this day; the fit's by default.
+
+        Parameters
+        ----------
+        closed
+            Why columns that the bank has may not be used by rules (`closed_columns`), to say so where one is.
 
         Raises
         ------
@@ -241,7 +246,7 @@ class Engine:
                 return desk
         ids = DecisionIds(day, self.model_id, self.policy.seed)
         decider = Decider(products, policy=self.policy, catalogue=self.catalogue, ids=ids)
-        decider.check(kinds_of(self.spec, self.policy.reads, ranker=self.ranker, products=products))
+        decider.check(kinds_of(self.spec, self.policy.reads, ranker=self.ranker, products=products), closed)
         made = Desk(self.ranker, Products.of(products), decider, day, self.natural)
         self._desks[:] = [(products, made)]
         return made

@@ -28,6 +28,7 @@ from nextoffer.run.batch import COMPILE_FROM, Written
 from nextoffer.run.decisions import refusals_path
 from nextoffer.run.engine import Engine
 from nextoffer.run.labels import customer_count
+from nextoffer.run.namable import closed_columns
 from nextoffer.run.parts import Scratch, Worker, scratch_beside
 from nextoffer.tables.bank import Bank
 from nextoffer.tables.handover import hand_over
@@ -100,7 +101,9 @@ def recommend_on_spark(
 def _decided(engine: Engine, bank: Bank, day: date, spark: SparkSession, scratch: Scratch) -> pa.Table:
     """What the workers tell of the parts they wrote."""
     products = bank.table("products")
-    engine.desk(products, day)  # a policy that does not fit is found out here rather than by every worker
+    engine.desk(
+        products, day, closed=closed_columns(bank.config)
+    )  # a policy that does not fit is found out here rather than by every worker
     with _tables(bank, spark, scratch) as tables:
         profiling = bank.has("consents") and _answer(spark, with_tables(tables, profiling_sql("spark")), day)
         wide = known_sql(
