@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from nextoffer.evaluate.outcome import Crowd, Group, Made, Outcome, Rivals, Unserved
+from nextoffer.evaluate.outcome import Crowd, Group, Made, Outcome, Rivals, Unserved, ranks_of
 from nextoffer.evaluate.page import render
 from nextoffer.evaluate.policies import TABLES, Comparison, compared
 from nextoffer.evaluate.policy_page import policy_page
@@ -47,7 +47,7 @@ def outcome(rule, offers, *, profit=(), channels=("mobile",)):
     rows, cols, values = (np.array(column) for column in zip(*offers, strict=True))
     first = np.r_[True, rows[1:] != rows[:-1]]
     winners = cols[first]
-    made = Made(rows, cols, values.astype(float), Group(rows % len(channels), channels))
+    made = Made(rows, cols, ranks_of(rows), values.astype(float), Group(rows % len(channels), channels))
     rivals = Rivals(rows[first], winners, np.full(len(winners), CARD), values[first] / 2, np.full(len(winners), 0.01))
     rule = np.array(rule, dtype=np.int8)
     without = np.flatnonzero((rule != OFFERED).all(axis=1))

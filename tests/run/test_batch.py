@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from nextoffer.errors import NextOfferError
+from nextoffer.policy.allowance import Limit
 from nextoffer.policy.decide import Decided
 from nextoffer.policy.file import Arbitration, Contact, Policy
 from nextoffer.run.batch import Files, Written, recommend_to_files, score_to_file
@@ -48,6 +49,20 @@ def test_csv_joins_the_reasons(engine: Engine, bank: Bank, decided: Decided, tmp
     assert [text or "" for text in found.column("reasons").to_pylist()] == texts.to_pylist()
     assert any(" | " in text for text in texts.to_pylist())
     assert pyarrow.csv.read_csv(out.refusals).num_rows == decided.refusals.num_rows
+
+
+@pytest.mark.parametrize("ending", [".parquet", ".csv"])
+def test_channels_of_a_contact_policy_are_written(
+    retail_engine: Engine, retail_bank: Bank, tmp_path: Path, ending: str
+) -> None:
+    contact = Contact(channels=("web",), limit=(Limit(channel="phone", days=30, max=1),))
+    engine = retail_engine.with_policy(Policy(contact=contact))
+    out = files(tmp_path, ending)
+    recommend_to_files(engine, retail_bank, out, chunk=65)
+    found = (pq.read_table if ending == ".parquet" else pyarrow.csv.read_csv)(out.decisions)
+    channels = found.column("channel").to_pylist()
+    assert channels == engine.recommend(retail_bank).decisions.column("channel").to_pylist()
+    assert {"web", "phone"} < set(channels)
 
 
 def test_scores_are_of_every_eligible_pair_whatever_cutoff_cap_and_top_n(

@@ -13,6 +13,7 @@ import pytest
 
 from nextoffer.errors import BankError
 from nextoffer.evaluate.policy_words import Figures
+from nextoffer.policy.allowance import Limit
 from nextoffer.policy.file import Arbitration, Contact, Eligibility, Policy
 from nextoffer.run.engine import Engine
 from nextoffer.run.what_if import Options, WhatIf, what_if
@@ -22,7 +23,7 @@ from tests.run.worlds import AS_OF, RATES, altered, stored
 
 OLD = Policy(contact=Contact(cap=9))
 NEW = Policy(
-    contact=Contact(cap=3, window_days=30),
+    contact=Contact(cap=3, window_days=30, channels=("mobile", "web"), limit=(Limit(channel="phone", days=30, max=1),)),
     eligibility=Eligibility(min_income_factor=1.1),
     arbitration=Arbitration(top_n=2),
 )

@@ -58,8 +58,8 @@ class Made:
 
     Attributes
     ----------
-    rows, cols
-        int (m,): customer and product.
+    rows, cols, ranks
+        int (m,): customer, product, and place among the customer's offers, 0 for the first.
     value
         float64 (m,): expected value in currency, NaN where not known.
     channels
@@ -68,16 +68,21 @@ class Made:
 
     rows: Indices
     cols: Indices
+    ranks: Indices
     value: Floats
     channels: Group
 
-    @cached_property
-    def ranks(self) -> Indices:
-        """Which place each offer has among the customer's, int (m,): 0 for the first."""
-        new = np.ones(len(self.rows), dtype=np.bool_)
-        new[1:] = self.rows[1:] != self.rows[:-1]
-        place = np.arange(len(self.rows))
-        return place - np.maximum.accumulate(np.where(new, place, 0))
+
+def ranks_of(rows: Indices) -> Indices:
+    """Return which place each offer has among its customer's, int (m,): 0 for the first; rows come in order.
+
+    >>> ranks_of(np.array([3, 3, 8])).tolist()
+    [0, 1, 0]
+    """
+    new = np.ones(len(rows), dtype=np.bool_)
+    new[1:] = rows[1:] != rows[:-1]
+    place = np.arange(len(rows))
+    return place - np.maximum.accumulate(np.where(new, place, 0))
 
 
 @dataclass(frozen=True)

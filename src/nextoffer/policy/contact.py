@@ -106,9 +106,11 @@ def channels(batch: Batch, contact: Contact, rows: Indices, ranks: Indices) -> p
         Whose offer it is, and its rank among the customer's, from 0.
     """
     reach = Reach(contact, batch)
-    return pa.DictionaryArray.from_arrays(
-        pa.array(reach.channels(rows, ranks).astype(np.int32)), pa.array(reach.names, pa.string())
-    )
+    places = reach.channels(rows, ranks).astype(np.int32)
+    nowhere = np.array([name is None for name in reach.names])[places]
+    # Parquet takes no dictionary with a null in it
+    names = pa.array([name or "" for name in reach.names], pa.string())
+    return pa.DictionaryArray.from_arrays(pa.array(places, mask=nowhere), names)
 
 
 def calling_windows(contact: Contact, channel: str, day: date) -> Windows:

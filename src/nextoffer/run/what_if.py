@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from nextoffer.errors import BankError, NextOfferError, did_you_mean
-from nextoffer.evaluate.outcome import NOBODY, Crowd, Group, Made, Outcome, Rivals, Unserved
+from nextoffer.evaluate.outcome import NOBODY, Crowd, Group, Made, Outcome, Rivals, Unserved, ranks_of
 from nextoffer.evaluate.page import render
 from nextoffer.evaluate.policies import Comparison, compared
 from nextoffer.evaluate.policy_page import policy_page
@@ -25,6 +25,7 @@ from nextoffer.evaluate.policy_words import About
 from nextoffer.evaluate.tally import Population, Tally
 from nextoffer.features import FeatureSpec, known, stream_known
 from nextoffer.policy.batch import Batch
+from nextoffer.policy.contact import channels
 from nextoffer.policy.decide import Decider
 from nextoffer.policy.file import Policy
 from nextoffer.policy.loosening import loosening, may_loosen
@@ -284,25 +285,24 @@ def _few(column: str, group: Group) -> Group:
 
 def _named(values: pa.Array) -> Group:
     """Return the groups of a column: a text, flag or number, each value one."""
-    coded = values if pa.types.is_dictionary(values.type) else values.dictionary_encode()
-    names = [
-        f"{name:g}" if isinstance(name, float) else str(name).lower() if isinstance(name, bool) else str(name)
-        for name in coded.dictionary.to_pylist()
-    ]
+    plain = values.dictionary_decode() if pa.types.is_dictionary(values.type) else values
+    coded = plain.dictionary_encode()
+    names = tuple(_group(value) for value in coded.dictionary.to_pylist())
     places = coded.indices.fill_null(len(names)).to_numpy(zero_copy_only=False)
     return Group(np.asarray(places, dtype=np.intp), (*names, NOBODY))
 
 
+def _group(value: str | float) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
 def _made(batch: Batch, ranking: Ranking) -> Made:
-    channels = _named(_channels(batch, ranking))
-    return Made(ranking.rows, ranking.cols, worth_of(batch, ranking).expected_value, channels)
-
-
-def _channels(batch: Batch, ranking: Ranking) -> pa.Array:
-    column = batch.features.names.get("channel_pref")
-    if column is None:
-        return pa.nulls(len(ranking.rows), pa.string())
-    return batch.features.array("channel_pref").take(pa.array(ranking.rows))
+    value = worth_of(batch, ranking).expected_value
+    ranks = ranks_of(ranking.rows)
+    over = channels(batch, ranking.book.policy.contact, ranking.rows, ranks)
+    return Made(ranking.rows, ranking.cols, ranks, value, _named(over))
 
 
 def _rivals(batch: Batch, ranking: Ranking) -> Rivals:
