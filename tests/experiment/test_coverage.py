@@ -1,4 +1,4 @@
-"""The intervals hold the truth as often as they say; `benchmarks/coverage.py` plays the same tests more often."""
+"""The intervals hold the truth as often as they say; `benchmarks/interval_coverage.py` plays the same tests more often."""
 
 from __future__ import annotations
 

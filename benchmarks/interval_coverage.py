@@ -1,8 +1,8 @@
 """How often each interval holds the truth, in simulations whose truth is known.
 
-Usage: ``python benchmarks/coverage.py [--repetitions 2000] [--only WORD] [--json FILE]``
+Usage: ``python benchmarks/interval_coverage.py [--repetitions 2000] [--only WORD] [--json FILE]``
 
-Every file of ``benchmarks/coverage/`` has ROWS: name, nominal share, how it is to be read (``covers``: within 2 points
+Every file of ``benchmarks/interval_coverage/`` has ROWS: name, nominal share, how it is to be read (``covers``: within 2 points
 of it; ``at least``: at every look of a test that is peeked at; ``contrast``: what happens without), and a function of
 seed and repetitions that returns the share of tests in which the interval held the truth.
 """
