@@ -101,9 +101,8 @@ def recommend_on_spark(
 def _decided(engine: Engine, bank: Bank, day: date, spark: SparkSession, scratch: Scratch) -> pa.Table:
     """What the workers tell of the parts they wrote."""
     products = bank.table("products")
-    engine.desk(
-        products, day, closed=closed_columns(bank.config)
-    )  # a policy that does not fit is found out here rather than by every worker
+    # a policy that does not fit is found out here rather than by every worker
+    engine.desk(products, day, closed=closed_columns(bank.config))
     with _tables(bank, spark, scratch) as tables:
         profiling = bank.has("consents") and _answer(spark, with_tables(tables, profiling_sql("spark")), day)
         wide = known_sql(
