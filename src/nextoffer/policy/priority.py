@@ -24,7 +24,7 @@ from nextoffer.policy.batch import Batch
 from nextoffer.policy.expression import Expression, parsed
 from nextoffer.policy.objective import Arbitration, Context, Lever
 from nextoffer.policy.offering import Offering
-from nextoffer.policy.value import Value, channel_cost, default_risk, earned, loss_at_default, subsidy
+from nextoffer.policy.value import Value, channel_cost, default_risk, earned, loss_at_default, product_cost, subsidy
 from nextoffer.tables.flow import Floats, Indices, Kind, ids_as_text
 
 
@@ -100,9 +100,10 @@ class Priority:
     @cached_property
     def cost(self) -> Floats:
         """What the offer costs, accepted or not."""
-        own = np.nan_to_num(self.batch.product_column("cost"), nan=0.0)
-        contact = channel_cost(self.batch, self.terms.value, self.terms.contact)
-        return self._of_products(own) + self._of_customers(contact)
+        own = self._of_products(product_cost(self.batch.offering))
+        if not self.terms.value.contact_cost:
+            return own
+        return own + self._of_customers(channel_cost(self.batch, self.terms.value, self.terms.contact))
 
     @cached_property
     def expected_value(self) -> Floats:
@@ -112,6 +113,8 @@ class Priority:
     @cached_property
     def context_weight(self) -> Floats:
         """The product of the weights whose condition is known to hold."""
+        if not self.terms.arbitration.context:
+            return np.ones((1, 1) if self.at is None else np.broadcast(*self.at).shape)
         whole = context_weight(self.batch, self.terms.arbitration.context)
         return whole if self.at is None else np.broadcast_to(whole, self.batch.shape)[self.at]
 

@@ -73,6 +73,12 @@ def subsidy(offering: Offering, value: Value) -> Floats:
     return np.asarray(np.nan_to_num(offering.column("subsidy"), nan=value.subsidy), dtype=np.float64)
 
 
+@lru_cache(maxsize=16)
+def product_cost(offering: Offering) -> Floats:
+    """Return what an offer of each product costs whatever the channel, float64 (P,)."""
+    return np.asarray(np.nan_to_num(offering.column("cost"), nan=0.0), dtype=np.float64)
+
+
 def default_risk(batch: Batch, value: Value) -> Floats:
     """Return each customer's probability of default, float64 (n,): NaN where nobody says."""
     nobody = np.nan if value.pd is None else value.pd
@@ -89,9 +95,6 @@ def earned(margin: Floats, risk: Floats, loss: Floats, subsidy: Floats) -> Float
 
 def channel_cost(batch: Batch, value: Value, contact: Contact) -> Floats:
     """Return what a contact costs over the channel that each customer's first offer goes over, float64 (n,)."""
-    count = batch.shape[0]
-    if not value.contact_cost:
-        return np.zeros(count)
     reach = Reach(contact, batch)
-    first = reach.channels(np.arange(count), np.zeros(count, dtype=np.intp))
+    first = reach.channels(np.arange(batch.shape[0]), np.zeros(batch.shape[0], dtype=np.intp))
     return np.array([value.contact_cost.get(name or "", 0.0) for name in reach.names])[first]
