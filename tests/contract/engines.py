@@ -9,7 +9,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from nextoffer.policy.allowance import AfterIgnores, AfterReject, CoolDown, Limit
 from nextoffer.policy.decide import Decided
+from nextoffer.policy.eligibility import Consent
+from nextoffer.policy.file import Contact, Policy
 from nextoffer.run.engine import Engine
 from nextoffer.simulate import retail
 from nextoffer.tables.bank import Bank
@@ -36,6 +39,24 @@ def case(name: str, bank: Path, folder: Path, *, model: Path | None = None) -> C
     if model is None:
         model = Engine.fit(source, as_of=AS_OF, ranker=QuickRanker()).save(folder / f"{name}.model")
     return Case(name, bank, model, Engine.load(model).recommend(source))
+
+
+def careful(one: Case, folder: Path) -> Case:
+    """Return the case under a contact policy that asks the tables for all that one can ask for."""
+    limits = (Limit(channel="phone", days=30, max=1), Limit(days=400, max=7, per="household"))
+    contact = Contact(
+        channels=("mobile", "phone"),
+        limit=limits,
+        cool_down=CoolDown(days=60),
+        after_ignores=AfterIgnores(days=365, count=1),
+        after_reject=AfterReject(days=365),
+    )
+    engine = Engine.load(one.model).with_policy(Policy(contact=contact, consent=Consent(absent="allow")))
+    expected = engine.recommend(Bank.read(one.bank))
+    stopped = set(expected.refusals.column("rule").to_pylist())
+    rules = {f"contact.{rule}" for rule in ("household_400d", "cool_down", "after_ignores", "after_reject")}
+    assert rules <= stopped, rules - stopped
+    return Case(f"careful {one.name}", one.bank, engine.save(folder / f"careful_{one.name}.model"), expected)
 
 
 def retail_cases(folder: Path, *, customers: int) -> dict[str, Case]:

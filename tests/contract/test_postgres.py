@@ -24,7 +24,7 @@ from nextoffer.run.handover import Order
 from nextoffer.tables import postgres
 from nextoffer.tables.bank import Bank
 from nextoffer.tables.write import write_table
-from tests.contract.engines import AS_OF, SEED_WORLD, Case, case, retail_cases, same
+from tests.contract.engines import AS_OF, SEED_WORLD, Case, careful, case, retail_cases, same
 from tests.run.worlds import QuickRanker
 
 psycopg = pytest.importorskip("psycopg", reason="psycopg is not installed")
@@ -109,6 +109,15 @@ def test_the_reference_world(loaded: Callable[[Path], Path], tmp_path: Path) -> 
 def test_a_dirty_bank(dirty: tuple[Case, Path], tmp_path: Path) -> None:
     one, toml = dirty
     assert same(decided(one, toml, tmp_path), one.expected)
+
+
+def test_all_that_a_contact_policy_asks(dirty: tuple[Case, Path], tmp_path: Path) -> None:
+    one, toml = careful(dirty[0], tmp_path), dirty[1]
+    assert same(decided(one, toml, tmp_path), one.expected)
+    some = one.expected.decisions.column("customer_id").unique().slice(0, 20)
+    engine = Engine.load(one.model)
+    found = [engine.recommend(bank, some) for bank in (Bank.read(toml), Bank.read(one.bank))]
+    assert same(*found)
 
 
 def test_a_retail_bank(retail: dict[str, Case], loaded: Callable[[Path], Path], tmp_path: Path) -> None:

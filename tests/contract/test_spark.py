@@ -28,7 +28,7 @@ from nextoffer.run.engine import Engine
 from nextoffer.run.spark import recommend_on_spark
 from nextoffer.tables.bank import Bank
 from nextoffer.tables.handover import Handover, hand_over
-from tests.contract.engines import SEED_WORLD, Case, case, read_parts, retail_cases, same
+from tests.contract.engines import SEED_WORLD, Case, careful, case, read_parts, retail_cases, same
 
 pytestmark = pytest.mark.filterwarnings("ignore:PySpark does not yet fully support pandas:FutureWarning")
 
@@ -112,6 +112,12 @@ def test_rules_of_the_banks_own_on_sail(dirty: Case, sail: str, tmp_path: Path) 
         NextOfferError, match=r"rule adult: require 'agee > 1': unknown column 'agee' \(did you mean 'age'"
     ):
         recommend_on_spark(misfit, bank, tmp_path / "none", master=sail)
+
+
+@needs_sail
+def test_all_that_a_contact_policy_asks_on_sail(dirty: Case, sail: str, tmp_path: Path) -> None:
+    (tmp_path / "answer").mkdir()
+    decide(careful(dirty, tmp_path), tmp_path / "answer" / "offers", sail)
 
 
 @needs_sail
