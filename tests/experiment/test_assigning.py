@@ -69,6 +69,8 @@ def test_who_has_an_arm_keeps_it_when_customers_come() -> None:
     test = experiment(metrics=BLOCKED + '[[metric]]\nname = "m"\n')
     before = assign(customers(500), test, on=DAY).table
     later = assign(customers(800), test, on=date(2026, 3, 9), before=before)
+    gone = assign(customers(450), test, on=date(2026, 3, 9), before=before)
+    assert gone.left_out == {"assigned earlier, but gone": 50}
     now = dict(zip(later.table["customer_id"].to_pylist(), later.table["arm"].to_pylist(), strict=True))
     assert dict(zip(before["customer_id"].to_pylist(), before["arm"].to_pylist(), strict=True)).items() <= now.items()
     assert later.kept == 500

@@ -1,4 +1,4 @@
-"""The intervals hold the truth as often as they say; `benchmarks/interval_coverage.py` plays the same tests more often."""
+"""Intervals hold the truth as often as they say; `benchmarks/interval_coverage.py` plays the same tests more often."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from types import ModuleType
 
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "coverage" / "experiment.py"
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "interval_coverage" / "experiment.py"
 
 
 def _loaded() -> ModuleType:

@@ -63,6 +63,15 @@ def test_an_assignment_says_who_is_in_which_arm_and_since_when() -> None:
     assert found.notes[0] == "500 customers are not in the assignment, and are left out."
 
 
+def test_assigned_customers_without_a_row_are_told_by_arm() -> None:
+    table = results()
+    known = check_assignment(table.select(["customer_id", "arm"]), experiment(), "a")
+    lost = table.slice(0, 3)["arm"].to_pylist()
+    found = gather_table(table.slice(3).drop_columns(["arm"]), experiment(), assignment=known)
+    each = ", ".join(f"{arm} {lost.count(arm)}" for arm in ("new", "old") if arm in lost)
+    assert f"3 assigned customers have no row in the table ({each})." in found.notes
+
+
 def test_days_outside_of_the_test_are_left_out_and_told() -> None:
     table = results()
     test = experiment(metrics=BOTH, top="per_day = 200\n").model_copy(

@@ -68,7 +68,7 @@ def assign(customers: pa.Table, experiment: Experiment, *, on: date, before: pa.
     ... metric = [{name = "accepted"}]''')
     >>> found = assign(pa.table({"customer_id": [1, 2, 3, 4]}), test, on=date(2026, 3, 1))
     >>> found.table["arm"].to_pylist()
-    ['old', 'old', 'old', 'new']
+    ['old', 'old', 'new', 'old']
     """
     _check(customers, experiment)
     held, eligible, outside = _reasons(customers, experiment)
@@ -95,7 +95,9 @@ def assign(customers: pa.Table, experiment: Experiment, *, on: date, before: pa.
     )
     counts = np.bincount(arms[new], minlength=len(experiment.arm))
     check = ratio_check(experiment.arms, counts.tolist(), experiment.shares)
-    return Assigned(table, {why: n for why, n in left_out.items() if n}, int((known >= 0).sum()), check)
+    kept = int((known >= 0).sum())
+    left_out["assigned earlier, but gone"] = 0 if before is None else before.num_rows - kept
+    return Assigned(table, {why: n for why, n in left_out.items() if n}, kept, check)
 
 
 def _check(customers: pa.Table, experiment: Experiment) -> None:
@@ -121,7 +123,7 @@ def _check(customers: pa.Table, experiment: Experiment) -> None:
 
 def _reasons(customers: pa.Table, experiment: Experiment) -> tuple[Flags, Flags, Flags]:
     """Who is held out, who is eligible, who is outside of the layer's range."""
-    ids = customers["customer_id"]
+    ids = _texts(customers["customer_id"])
     nobody = np.zeros(len(ids), dtype=bool)
     holdout, layer = experiment.holdout, experiment.layer
     held = nobody if holdout is None else uniform(holdout.seed, f"holdout {holdout.name}", ids) < holdout.share
@@ -151,6 +153,11 @@ def fits(table: pa.Table, where: Where) -> Flags:
 
 def _plain(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _texts(ids: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Ids as text, so that customer 17 has one arm whether a file writes a number or a word."""
+    return ids.cast(pa.string())
 
 
 def _strata(customers: pa.Table, experiment: Experiment) -> pa.Array:
@@ -186,7 +193,7 @@ def _places(customers: pa.Table, before: pa.Table) -> pa.ChunkedArray:
 
 
 def _dealt(ids: pa.ChunkedArray, strata: pa.Array, experiment: Experiment) -> Arms:
-    place = uniform(experiment.seed, f"experiment {experiment.name}", ids)
+    place = uniform(experiment.seed, f"experiment {experiment.name}", _texts(ids))
     if experiment.assignment.method == "blocked":
         place = _in_blocks(place, strata, experiment)
     ends = np.cumsum(experiment.shares)[:-1]

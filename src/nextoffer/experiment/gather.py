@@ -142,6 +142,7 @@ def gather_table(
         con.register("assignment", assignment)
     _make_units(con, table, experiment, assignment)
     notes = _left_out(con, experiment, until)
+    notes += [] if assignment is None else _without_row(con)
     known = con.sql("SELECT min(day), max(day), count(day), count(*) FROM units").fetchall()[0]
     first, last, dated, rows = known
     days = _calendar(experiment.starts, last) if dated and dated == rows else (experiment.starts,)
@@ -284,6 +285,18 @@ def _left_out(con: duckdb.DuckDBPyConnection, experiment: Experiment, until: dat
             con.execute(f"DELETE FROM units WHERE {condition}")
             out.append(f"{n:,} {why}, and are left out.")
     return out
+
+
+def _without_row(con: duckdb.DuckDBPyConnection) -> list[str]:
+    """What is to be said of assigned customers whom the table does not have."""
+    rows = con.sql(
+        "SELECT arm, count(*) FROM assignment a WHERE NOT EXISTS "
+        "(SELECT 1 FROM kept k WHERE k.customer_id = a.customer_id) GROUP BY arm ORDER BY arm"
+    ).fetchall()
+    if not rows:
+        return []
+    each = ", ".join(f"{arm} {n:,}" for arm, n in rows)
+    return [f"{sum(n for _, n in rows):,} assigned customers have no row in the table ({each})."]
 
 
 def _sums(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import date
 from math import isfinite
@@ -179,8 +180,14 @@ def reading_page(reading: Reading) -> ReportPage:
     shown = () if verdict.code in ("broken", "nothing") else tuple(_sections(reading))
     more = dict.fromkeys(f.sentence for f in verdict.findings if f.sentence not in verdict.headline)
     sections = (*shown, _ratio_section(reading))
-    told = (*more, *reading.notes)
-    return ReportPage(experiment.name, facts, verdict.headline, told, sections, mast="NextOffer experiment")
+    told = tuple(_printed(sentence) for sentence in (*more, *reading.notes))
+    headline = _printed(verdict.headline)
+    return ReportPage(experiment.name, facts, headline, told, sections, mast="NextOffer experiment")
+
+
+def _printed(sentence: str) -> str:
+    """The sentence with its numbers as the rest of the page writes them."""
+    return re.sub(r"(?<=\d)%", "\N{NARROW NO-BREAK SPACE}%", re.sub(r"(?<=[ (])-(?=\d)", "−", sentence))
 
 
 def _sections(reading: Reading) -> list[Section]:
@@ -226,11 +233,9 @@ def _explained(reading: Reading, metric: Metric, rows: Sequence[dict[str, float]
         "the day of reading was chosen beforehand."
     )
     left = reading.sharper[metric.name]
-    if metric.covariates and left < 1:
-        parts.append(
-            f"Adjusting for {', '.join(metric.covariates)} leaves {percent(left)} of the variance, as "
-            f"{1 / left:.2g} times the customers would."
-        )
+    if metric.covariates:
+        gain = f", as {1 / left:.2g} times the customers would" if left < 0.95 else ": it hardly helps"
+        parts.append(f"Adjusting for {', '.join(metric.covariates)} leaves {percent(left)} of the variance{gain}.")
     return "\n\n".join(parts)
 
 
