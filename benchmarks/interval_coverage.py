@@ -2,9 +2,9 @@
 
 Usage: ``python benchmarks/interval_coverage.py [--repetitions 2000] [--only WORD] [--json FILE]``
 
-Every file of ``benchmarks/interval_coverage/`` has ROWS: name, nominal share, how it is to be read (``covers``: within 2
-points of it; ``at least``: at every look of a test that is peeked at; ``contrast``: what happens without), and a function
-of seed and repetitions that returns the share of tests in which the interval held the truth.
+Every file of ``benchmarks/interval_coverage/`` has ROWS: name, nominal share, how it is to be read (``covers``: within
+2 points of it; ``at least``: at every look of a test that is peeked at; ``contrast``: what happens without), and a
+function of seed and repetitions that returns the share of tests in which the interval held the truth.
 """
 
 from __future__ import annotations

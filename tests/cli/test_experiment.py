@@ -83,6 +83,7 @@ def test_plan_by_file(nextoffer: Command, test_file: Path) -> None:
     assert ran.code == 0, ran.err
     assert "accepted: 0.04 to 0.048 needs" in ran.out
     assert "spend: 400 to 380 needs" in ran.out
+    assert "there will be 26,500 customers: too few" in ran.out
 
 
 def test_assignment_is_sticky(
@@ -140,6 +141,8 @@ WRONG = {
     "table": (("read", "absent.csv", "--experiment", "FILE"), "absent.csv does not exist"),
     "plan": (("plan", "--base-rate", "0.9", "--lift", "0.5"), "lead to a rate of 1.35"),
     "half a plan": (("plan", "--base-rate", "0.1"), "to plan it, lift must be given"),
+    "stratum": (("assign", "BANK", "--experiment", "STRATUM", "--out", "OUT"),
+                "customers: no column 'segmnt' (did you mean 'segment'?)"),
     "overlap": (("assign", "BANK", "--experiment", "LAYER", "--beside", "OTHER", "--out", "OUT"),
                 "'one' and 'two' both use 0 to 0.5 of layer 'cards'"),
 }  # fmt: skip
@@ -154,6 +157,8 @@ def test_what_is_wrong_is_told(case: str, retail: Path, test_file: Path, nextoff
         text = FILE.replace("phone first", name, 1) + '[layer]\nname = "cards"\nto = 0.5\n'
         (layers / f"{name}.toml").write_text(text, encoding="utf-8")
     known = {"BANK": retail, "FILE": test_file, "LAYER": layers / "one.toml", "OTHER": layers / "two.toml"}
+    known["STRATUM"] = tmp_path / "stratum.toml"
+    known["STRATUM"].write_text(FILE.replace('"segment"', '"segmnt"'), encoding="utf-8")
     known["OUT"] = tmp_path / "a.parquet"
     ran = nextoffer("experiment", *(known.get(part, part) for part in arguments))
     assert ran.failed(2, message), ran.err

@@ -148,6 +148,9 @@ def _plan_told(found: Plan) -> str:
                 f"If the lift is just that, the test ends after {need.usual:,} on average; if it is larger, sooner"
             )
         lines.append(f"{told}.")
+    if found.expected is not None:
+        enough = "enough" if found.expected >= found.customers else "too few"
+        lines.append(f"As the file has it, there will be {found.expected:,} customers: {enough}.")
     chance = "finds the lift" if terms.sides == 2 else "finds the improvement"
     shared = f", shared by {terms.comparisons} comparisons" if terms.comparisons > 1 else ""
     lines.append(

@@ -93,6 +93,8 @@ class Plan:
         What each metric needs; the largest need is the plan's.
     terms
         What the plan keeps to.
+    expected
+        Customers there will be, by what the file says of its end or their number; None where it says neither.
     """
 
     arms: tuple[str, ...]
@@ -101,6 +103,7 @@ class Plan:
     days: int | None
     metrics: tuple[Needed, ...]
     terms: Terms
+    expected: int | None = None
 
     def to_dict(self) -> dict[str, object]:
         """Return all of it as plain values."""
@@ -133,7 +136,9 @@ def plan(experiment: Experiment) -> Plan:
     customers = max(need.customers for need in needs)
     per_arm = tuple(ceil(customers * share - 1e-9) for share in terms.shares)
     days = None if experiment.per_day is None else ceil(sum(per_arm) / experiment.per_day)
-    return Plan(experiment.arms, per_arm, sum(per_arm), days, needs, terms)
+    known = experiment.ends is not None or experiment.customers is not None
+    expected = experiment.planned if known else None
+    return Plan(experiment.arms, per_arm, sum(per_arm), days, needs, terms, expected)
 
 
 def needed(metric: Metric, terms: Terms) -> Needed:
