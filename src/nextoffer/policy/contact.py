@@ -79,9 +79,11 @@ def room(batch: Batch, contact: Contact) -> Room:
         return Room(reach.filled[:, -1], reach.binding)
     left = np.maximum(0, contact.cap - batch.facts.contacts[:, 0])
     limit = np.zeros(len(left), dtype=np.int8)
-    preferred = batch.facts.preferred_consent
+    preferred, consent = batch.facts.preferred_consent, batch.facts.consent
     if preferred is not None:
-        left, limit = np.where(preferred, left, 0), np.where(preferred, limit, np.int8(1))
+        # who allows nothing at all is stopped by that, not by want of a channel
+        allowed = preferred if consent is None else preferred | ~consent
+        left, limit = np.where(allowed, left, 0), np.where(allowed, limit, np.int8(1))
     return Room(np.asarray(left, dtype=np.int64), limit)
 
 

@@ -65,12 +65,16 @@ class Reach:
 
     @cached_property
     def consented(self) -> Mask:
-        """Whether marketing is allowed over the channel of each slot, bool (n, 1 + C)."""
+        """Whether marketing is allowed over the channel of each slot, bool (n, 1 + C).
+
+        Who allows none at all is stopped by that, not by want of a channel.
+        """
         facts = self.batch.facts
         everywhere = np.ones(self.slots.shape, dtype=np.bool_)
         if facts.preferred_consent is None or facts.channel_consent is None:
             return everywhere
-        return np.column_stack([facts.preferred_consent, facts.channel_consent])
+        by_slot = np.column_stack([facts.preferred_consent, facts.channel_consent])
+        return by_slot if facts.consent is None else by_slot | ~facts.consent[:, None]
 
     @cached_property
     def quiet(self) -> Mask:
