@@ -199,7 +199,7 @@ def mean_of_sums(
 
     >>> i = mean_of_sums(10.0, 30.0, 10)
     >>> i.estimate, round(i.low, 4), round(i.high, 4), i.n
-    (1.0, -0.0662, 2.0662, 10)
+    (1.0, -0.0664, 2.0664, 10)
     >>> mean_of_sums(10.0, 30.0, 10, population=10).low
     1.0
     """

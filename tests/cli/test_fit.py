@@ -37,8 +37,8 @@ def test_fit_says_what_offers_held_back_show(world: Path, nextoffer: Command, tm
     told = Engine.load(tmp_path / "model").details["natural"]
     assert ran.code == 0
     assert (
-        f"Propensity without an offer: learned from {told['pairs']:,} offers held back, {told['taken_up']:,.0f} taken up "
-        f"all the same; an offer adds {told['average_uplift']['estimate']:.2%}"
+        f"Propensity without an offer: learned from {told['pairs']:,} offers held back, {told['taken_up']:,.0f} "
+        f"taken up all the same; an offer adds {told['average_uplift']['estimate']:.2%}"
     ) in ran.out
 
 
