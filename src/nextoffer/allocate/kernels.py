@@ -99,6 +99,29 @@ def respond(gain: Any, start: Any, most: int, blur: float, out: Any) -> None:
             out[i] = min((gain[i] - level) / blur, 1.0) if gain[i] > level else 0.0
 
 
+@kernel(f"void({_F}, {_P}, int64, {_S}, {_S}, {_F}, float64[:, ::1])")
+def bend(x: Any, start: Any, most: int, indptr: Any, indices: Any, data: Any, out: Any) -> None:
+    """Add to `out` (M, M) the curvature of the customers' blurred answer `x` (n,), times the blur."""
+    for c in range(start.size - 1):
+        total = 0.0
+        count = 0
+        for i in range(start[c], start[c + 1]):
+            total += x[i]
+            if 0.0 < x[i] < 1.0:
+                count += 1
+        shared = 1.0 / count if count and total > most - 1e-9 else 0.0
+        if count == 0 or shared == 1.0:
+            continue
+        for i in range(start[c], start[c + 1]):
+            if 0.0 < x[i] < 1.0:
+                for o in range(start[c], start[c + 1]):
+                    if (o == i or shared > 0.0) and 0.0 < x[o] < 1.0:
+                        weight = (1.0 if o == i else 0.0) - shared
+                        for e in range(indptr[i], indptr[i + 1]):
+                            for f in range(indptr[o], indptr[o + 1]):
+                                out[indices[e], indices[f]] += data[e] * data[f] * weight
+
+
 @kernel(f"void({_F}, {_P}, {_P}, int64, boolean[::1])")
 def choose(gain: Any, start: Any, offer: Any, most: int, out: Any) -> None:
     """Set in `out` (n,) each customer's `most` greatest gains above 0, one option an offer, the first among equals."""

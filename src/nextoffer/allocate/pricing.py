@@ -14,10 +14,11 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.linalg import cg
 
+from nextoffer.allocate.curvature import bent
 from nextoffer.allocate.offers import Mask
 from nextoffer.allocate.problem import Problem
 from nextoffer.allocate.responding import best, blurred, bound, gains
-from nextoffer.tables.flow import Floats, Indices
+from nextoffer.tables.flow import Floats
 
 _SAMPLES = (40_000, 200_000)  # customers; the first finds the region, the second the prices that few share
 _COARSE: tuple[float, ...] = (1.0, 0.3)  # blurs, in usual values: for the first sample
@@ -154,54 +155,25 @@ def _step(problem: Problem, here: _Point, blur: float) -> _Point | None:
 
 
 def _newton(problem: Problem, here: _Point, free: Mask, blur: float) -> Floats:
-    """Return curvature⁻¹ slope over the free limits.
-
-    Only options with 0 < x < 1 bend the bound: ``(AᵀA − Σ_customers a aᵀ / s) / blur`` over them, where a sums the rows
-    of a customer held back by the number of offers allowed, and s is how many options that customer is in doubt about.
-    """
-    doubt = np.flatnonzero((here.x > 0) & (here.x < 1))
-    rows = problem.use[doubt]
-    rows = rows if free.all() else rows[:, np.flatnonzero(free)]
-    held, groups = _held(problem, here.x, doubt)
-    count = np.bincount(held[held >= 0], minlength=groups)
-    weight = np.where(held >= 0, 1 / np.sqrt(np.maximum(count[held], 1)), 0.0)
-    place = (np.maximum(held, 0), np.arange(len(doubt)))
-    gather = sparse.csr_array((weight, place), shape=(groups, len(doubt)))
-    sums = gather @ rows
-    bent = rows.T @ rows - sums.T @ sums
-    return _damped(bent, here.slope[free], problem.usual[free]) * blur
+    """Return curvature⁻¹ slope over the free limits."""
+    whole = bent(problem, here.x)
+    curvature = whole if free.all() else whole[free][:, free]
+    return _damped(curvature, here.slope[free], problem.usual[free]) * blur
 
 
-def _damped(bent: sparse.csr_array, slope: Floats, amount: Floats) -> Floats:
-    """Return (bent + damping)⁻¹ slope, in blurs.
+def _damped(bending: sparse.csr_array, slope: Floats, amount: Floats) -> Floats:
+    """Return (bending + damping)⁻¹ slope, in blurs.
 
     The curvature holds while few more customers come into doubt, so no price may move its offers by much more than the
     blur. Damping, not cutting, keeps the direction one of descent (Levenberg 1944), and serves where none is in doubt.
     """
-    own = bent.diagonal()
+    own = bending.diagonal()
     least = np.maximum(np.abs(slope) * amount / _REACH - own, 1e-9 * amount**2)
     for more in (0.0, 1e-4, 1e-2, 1.0, 100.0):
-        curvature = bent + sparse.diags_array(least + more * (own + least))
+        curvature = bending + sparse.diags_array(least + more * (own + least))
         scale = 1 / np.sqrt(curvature.diagonal())
         scaled = sparse.diags_array(scale) @ curvature @ sparse.diags_array(scale)
         solved = scale * cg(scaled, scale * slope, rtol=1e-6, maxiter=200)[0]
         if np.abs(solved * amount).max() <= _FARTHEST:
             break
     return np.asarray(solved, dtype=np.float64)
-
-
-def _held(problem: Problem, x: Floats, doubt: Indices) -> tuple[Indices, int]:
-    """Return (doubt,): what each option's x competes in, −1 for nothing; and how many groups there are to compete in.
-
-    Groups are the customers held back by the number of offers allowed and, of the others, offers held back by 1.
-    """
-    owner = problem.owner[doubt]
-    total = np.add.reduceat(x, problem.start[:-1])
-    out = np.where(total[owner] > problem.most - 1e-9, owner, -1)
-    groups = problem.customers
-    if problem.alternatives and problem.most > 1:
-        _, place = problem.by_offer
-        whole = np.bincount(place, x)[place[doubt]] > 1 - 1e-9
-        out = np.where((out < 0) & whole, problem.customers + place[doubt], out)
-        groups += len(problem.within) - 1
-    return out, groups
