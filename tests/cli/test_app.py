@@ -27,6 +27,7 @@ COMMANDS = (
     "policy check",
     "policy diff",
     "policy show",
+    "fairness",
     "simulate-policy",
     "simulate",
     "simulate reference",

@@ -20,6 +20,7 @@ from nextoffer.cli import (
     experiment,
     explain,
     export,
+    fairness,
     fit,
     policy,
     recommend,
@@ -47,6 +48,7 @@ for command in (
     score.score,
     evaluate.evaluate,
     explain.explain,
+    fairness.fairness,
     simulate_policy.simulate_policy,
 ):
     app.command(no_args_is_help=command is not demo.demo)(command)
