@@ -46,7 +46,7 @@ def rows(batch: Batch, policy: Policy) -> dict[tuple[str, int], dict[str, object
 
 
 def of_all(batch: Batch, value: Value | None = None, **arbitration: object) -> Priority:
-    return Priority.of(batch, Terms(Arbitration(**arbitration), value or Value(), WIDE))
+    return Priority(batch, Terms(Arbitration(**arbitration), value or Value(), WIDE))
 
 
 def test_value_is_margin_less_expected_loss_and_subsidy():
@@ -241,7 +241,7 @@ def test_a_closed_channel_costs_what_the_next_one_does():
     costs = {"web": 0.5, "branch": 20.0, "phone": 4.0}
     contact = Contact(cap=9, channels=("phone",), quiet=(Quiet(channel="web", days=(f"{AS_OF:%a}".lower(),)),))
     terms = Terms(Arbitration(), Value(contact_cost=costs), contact)
-    assert Priority.of(bank(), terms).cost.tolist() == [[4.0] * 4, [4.0] * 4, [20.0] * 4]
+    assert Priority(bank(), terms).cost.tolist() == [[4.0] * 4, [4.0] * 4, [20.0] * 4]
     policy = Policy(contact=contact, value=Value(contact_cost=costs))
     found = {row["customer_id"]: row for row in decided(bank(margin=[100.0] * 4), policy).decisions.to_pylist()}
     assert {who: row["channel"] for who, row in found.items()} == {"ann": "phone", "bob": "phone", "cid": "branch"}

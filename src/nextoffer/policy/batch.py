@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -99,7 +101,12 @@ class Batch:
     @cached_property
     def wide(self) -> Wide:
         """The columns by name, each as an array that broadcasts to (n, P)."""
-        return Wide(self)
+        return Wide(self.lent)
+
+    @property
+    def lent(self) -> Batch:
+        """The batch, for what it keeps itself: not held by it, so that a batch done with is gone at once."""
+        return cast(Batch, weakref.proxy(self))
 
     @cached_property
     def kept(self) -> dict[object, object]:

@@ -57,10 +57,10 @@ class Priority:
 
     @classmethod
     def of(cls, batch: Batch, terms: Terms) -> Priority:
-        """Return the numbers of all pairs of a batch, worked out once."""
+        """Return the numbers of all pairs of a batch, worked out once; they last as long as the batch does."""
         found = batch.kept.get(terms)
         if found is None:
-            found = batch.kept[terms] = cls(batch, terms)
+            found = batch.kept[terms] = cls(batch.lent, terms)
         assert isinstance(found, Priority)
         return found
 
