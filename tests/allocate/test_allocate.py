@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nextoffer import compiled
-from nextoffer.allocate import exact
+from nextoffer.allocate import exact, offers
 from nextoffer.allocate.allocate import LIMITS, Allocation, allocate
 from nextoffer.allocate.limits import Adviser, Advisers, Amount, Limits, Resource, Slots, Volume
 from nextoffer.errors import AllocationError
@@ -161,6 +161,7 @@ def test_kernels_change_nothing(offers: pa.Table, limits: Limits) -> None:
     with kernels():
         fast = allocate(offers, limits)
     assert plain.offers.equals(fast.offers)
+    assert plain.refusals.equals(fast.refusals)
     assert plain.limits.equals(fast.limits)
     assert plain.bound == fast.bound
 
@@ -293,3 +294,19 @@ def test_time_too_short_for_a_whole_meeting_is_no_capacity() -> None:
     plan = allocate(offers, Limits(rm=Advisers(minutes=45, hours=1.4)))
     assert (plan.value, plan.bound) == (3.0, 3.0)
     assert plan.offers["assigned_rm"].to_pylist() == ["7"]
+
+
+def test_columns_encoded_side_by_side_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    given_offers, limits = bank(300, seed=4), scarce(300)
+    plain = allocate(given_offers, limits)
+    monkeypatch.setattr(offers, "_WORTH_A_THREAD", 0)
+    beside = allocate(given_offers, limits)
+    assert beside.offers.equals(plain.offers)
+    assert beside.refusals.equals(plain.refusals)
+
+
+def test_only_columns_without_fractions_are_encoded_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(offers, "_WORTH_A_THREAD", 0)
+    read = offers.Offers.read(bank(300, seed=4), "expected_value", 7)
+    read.encode(["channel", "rm_id", "cost", "nowhere"])
+    assert set(read._found) == {"channel", "rm_id"}

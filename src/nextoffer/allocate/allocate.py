@@ -93,6 +93,7 @@ def allocate(offers: pa.Table, limits: Limits, *, value: str = "expected_value",
     ([2, 3], 16.0, [5.0])
     """
     found = Offers.read(offers, value, seed)
+    found.encode([*limits.columns])
     said = stated(found, limits)
     problem = said.problem
     feasible = minimums.some_plan(problem)
@@ -178,8 +179,8 @@ def _refused(offers: Offers, said: Stated, prices: Floats, taken: Mask, made: Ma
     table = offers.table.select(["customer_id", "product_id"]).take(pa.array(rows[back]))
     dictionary = pa.DictionaryArray.from_arrays(pa.array(rules[~made][back], pa.int32()), pa.array(said.rules))
     schema = refusals_schema(table.schema.field(0).type, table.schema.field(1).type)
-    stage = pa.DictionaryArray.from_arrays(pa.array(np.zeros(len(rows)), pa.int32()), pa.array(["capacity"]))
-    columns = [table["customer_id"], table["product_id"], stage.cast(pa.string()), dictionary.cast(pa.string())]
+    stage = pa.repeat("capacity", len(rows))
+    columns = [table["customer_id"], table["product_id"], stage, dictionary.cast(pa.string())]
     return pa.table(columns, schema=schema)
 
 

@@ -36,6 +36,7 @@ class _Limit:
 
     def __init__(self, at: Indices, amount: Floats, worth: Floats, left: float) -> None:
         self.at, self.amount, self.worth, self.left = at, amount, worth, left
+        self.of_size = [(size, np.flatnonzero(amount == size)) for size in np.unique(amount).tolist()]
 
     def has(self, options: Indices) -> Mask:
         """Return which of the options use the limit; `at` is in order."""
@@ -44,8 +45,10 @@ class _Limit:
 
 
 def _use_up(problem: Problem, limit: _Limit, gain: Floats, locked: Mask, taken: Mask) -> None:
+    owner = problem.owner[limit.at]
+    adds = _added(problem, limit, gain, locked, taken, np.arange(len(limit.at)))
     for _ in range(_TIMES):
-        pair = _best_pair(problem, limit, gain, locked, taken)
+        pair = _best_pair(limit, owner, adds, np.where(taken[limit.at] & ~locked[limit.at], -limit.worth, -np.inf))
         if pair is None:
             return
         new, old = pair
@@ -55,34 +58,36 @@ def _use_up(problem: Problem, limit: _Limit, gain: Floats, locked: Mask, taken: 
         taken[limit.at[new]] = True
         taken[limit.at[old]] = False
         limit.left -= limit.amount[new] - limit.amount[old]
+        changed = np.flatnonzero((owner == owner[new]) | (owner == owner[old]))
+        adds[changed] = _added(problem, limit, gain, locked, taken, changed)
 
 
-def _best_pair(problem: Problem, limit: _Limit, gain: Floats, locked: Mask, taken: Mask) -> tuple[int, int] | None:
-    """Return the places of a new and an old option whose exchange gains most, None where none does."""
-    mine = taken[limit.at]
-    olds = np.flatnonzero(mine & ~locked[limit.at])
-    news = np.flatnonzero(~mine)
-    beaten = _beaten(problem, gain, taken, limit.at[news])
+def _added(problem: Problem, limit: _Limit, gain: Floats, locked: Mask, taken: Mask, places: Indices) -> Floats:
+    """Return what the options at some places would add beyond what they displace; −∞ where they cannot.
+
+    Who has an offer of this very limit, or one that a minimum needs, is left alone.
+    """
+    at = limit.at[places]
+    beaten = _beaten(problem, gain, taken, at)
     has = beaten >= 0
-    # Who has an offer of this very limit, or one that a minimum needs, is left alone.
-    free = ~has | ~(locked[beaten] | limit.has(beaten))
-    news, beaten, has = news[free], beaten[free], has[free]
-    worth = limit.worth[news] - np.where(has, gain[beaten], 0.0)
+    able = ~taken[at] & ~(has & (locked[beaten] | limit.has(beaten)))
+    return np.where(able, limit.worth[places] - np.where(has, gain[beaten], 0.0), -np.inf)
+
+
+def _best_pair(limit: _Limit, owner: Indices, adds: Floats, frees: Floats) -> tuple[int, int] | None:
+    """Return the places of a new and an old option whose exchange gains most, None where none does.
+
+    `adds` and `frees` (k,) say what taking an option adds and what giving it up does, −∞ where that cannot be.
+    """
+    news = [(size, int(at[adds[at].argmax()])) for size, at in limit.of_size]
+    olds = [(size, int(at[frees[at].argmax()])) for size, at in limit.of_size]
     best, found = 0.0, None
-    for large in np.unique(limit.amount[news]):
-        i = _first(news, worth, limit.amount[news] == large)
-        for small in np.unique(limit.amount[olds]):
-            if small < large <= small + limit.left:
-                k = _first(olds, -limit.worth[olds], limit.amount[olds] == small)
-                gained = worth[i] - limit.worth[olds[k]]
-                if gained > best and problem.owner[limit.at[news[i]]] != problem.owner[limit.at[olds[k]]]:
-                    best, found = gained, (int(news[i]), int(olds[k]))
+    for large, new in news:
+        for small, old in olds:
+            gained = adds[new] + frees[old]
+            if small < large <= small + limit.left and gained > best and owner[new] != owner[old]:
+                best, found = gained, (new, old)
     return found
-
-
-def _first(places: Indices, worth: Floats, among: Mask) -> int:
-    """Return where in `places` the greatest worth is, the first among equals."""
-    return int(np.where(among, worth, -np.inf).argmax()) if len(places) else -1
 
 
 def _beaten(problem: Problem, gain: Floats, taken: Mask, at: Indices) -> Indices:

@@ -255,3 +255,17 @@ def fitting(
                     if data[e] > 0.0 and data[e] > left[indices[e]]:
                         fits = False
             out[i] = fits
+
+
+@kernel(f"void({_S}, {_S}, {_F}, {_F}, {_F}, int64, int64, int64[::1])")
+def fullest(indptr: Any, indices: Any, data: Any, left: Any, prices: Any, first: int, last: int, out: Any) -> None:
+    """Write to `out` (n,), from `first` to `last`, the limit with too little left whose use costs most, or −1."""
+    for i in range(first, last):
+        most = 0.0
+        out[i] = -1
+        for e in range(indptr[i], indptr[i + 1]):
+            j = indices[e]
+            cost = data[e] * prices[j]
+            if data[e] > 0.0 and data[e] > left[j] and (out[i] < 0 or cost > most):
+                most = cost
+                out[i] = j

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeVar
@@ -21,6 +22,7 @@ Mask = npt.NDArray[np.bool_]
 Codes = npt.NDArray[np.int64]
 Column = TypeVar("Column", Codes, Floats)
 
+_WORTH_A_THREAD = 200_000  # offers
 _SHOWN = 5  # example rows in a message
 
 
@@ -98,6 +100,15 @@ class Offers:
             codes, values = _encoded(self.table[name])
             self._found[name] = self.placed(codes), [None if v is None else plain(v) for v in values.to_pylist()]
         return self._found[name]
+
+    def encode(self, names: Sequence[str]) -> None:
+        """Encode side by side the columns, of those named, that hold no fractions: `codes` is asked for them later."""
+        kinds = self.table.schema
+        there = [n for n in names if n in kinds.names and not pa.types.is_floating(kinds.field(n).type)]
+        if len(self) >= _WORTH_A_THREAD:
+            self.in_order  # noqa: B018 - worked out before threads ask for it
+            with ThreadPoolExecutor(2) as pool:
+                list(pool.map(self.codes, there))
 
     def matching(self, where: Where) -> Mask:
         """Return bool (n,): the offers whose columns have the values asked for."""

@@ -120,7 +120,7 @@ class Problem:
     def usual(self) -> Floats:
         """float64 (M,): the mean units that an option takes of a limit, of those that take any; 1 where none does."""
         count = np.bincount(self.use.indices, minlength=len(self.capacity))
-        total = self._touched()
+        total = self._touched
         out: Floats = np.divide(total, count, out=np.ones(len(count)), where=count > 0)
         return out
 
@@ -142,13 +142,14 @@ class Problem:
         """Return the problem of some customers, each capacity cut to their share of what all could use of it."""
         kept = customers[self.owner]
         use = self.use[np.flatnonzero(kept)]
-        whole, own = self._touched(), np.asarray(np.abs(use).sum(axis=0))
+        whole, own = self._touched, np.bincount(use.indices, np.abs(use.data), minlength=len(self.capacity))
         share = np.divide(own, whole, out=np.zeros(len(whole)), where=whole > 0)
         counts = np.diff(self.start)[customers]
         start = np.concatenate([[0], np.cumsum(counts)])
         value, tie, offer = self.value[kept], self.tie[kept], self.offer[kept]
         return Problem(value, tie, start, offer, use, self.capacity * share, self.most, self.limits)
 
+    @cached_property
     def _touched(self) -> Floats:
         """Return float64 (M,): what all options together would use."""
         size = np.abs(self.use.data)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from nextoffer import compiled
+from nextoffer.allocate import kernels
 from nextoffer.allocate.offers import Mask
 from nextoffer.allocate.problem import Problem
+from nextoffer.allocate.responding import both
 from nextoffer.allocate.stating import Stated
 from nextoffer.tables.flow import Floats
 
@@ -56,14 +59,23 @@ def _beaten(problem: Problem, taken: Mask) -> Mask:
 
 def _fullest(problem: Problem, prices: Floats, taken: Mask) -> npt.NDArray[np.int64]:
     """Return (n,): the limit without room for an option whose use costs most, −1 where there is room in all."""
-    use = problem.use
     left = problem.capacity - problem.used(taken)
+    out = np.full(len(problem), -1, dtype=np.int64)
+    if compiled.ready():
+        middle = len(problem) // 2
+        at = (*problem.entries, left, prices)
+        both(
+            len(problem),
+            lambda: kernels.fullest(*at, 0, middle, out),
+            lambda: kernels.fullest(*at, middle, len(out), out),
+        )
+        return out
+    use = problem.use
     entry = np.flatnonzero((use.data > 0) & (use.data > left[use.indices]))
     row = np.repeat(np.arange(len(problem)), np.diff(use.indptr))[entry]
     cost = use.data[entry] * prices[use.indices[entry]]
     highest = np.full(len(problem), -np.inf)
     np.maximum.at(highest, row, cost)
     top = cost == highest[row]
-    out = np.full(len(problem), -1, dtype=np.int64)
     out[row[top][::-1]] = use.indices[entry][top][::-1]
     return out
