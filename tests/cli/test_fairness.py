@@ -38,6 +38,19 @@ def test_json(retail: Path, retail_model: Path, nextoffer: Command) -> None:
     assert set(told["tables"]) == {"rates", "ratios", "openings", "calibration"}
 
 
+def test_without_a_disparity_there_is_no_other_policy(
+    retail: Path, retail_model: Path, nextoffer: Command, tmp_path: Path
+) -> None:
+    out = tmp_path / "remedy"
+    command = ("fairness", retail, "--model", retail_model, "--by", "gender", "--remedy")
+    ran = nextoffer(*command, "--out", out)
+    assert ran.code == 0
+    assert "nothing is changed" in ran.out
+    assert not (out / "policy.toml").exists()
+    assert json.loads((out / "figures.json").read_text(encoding="utf-8"))["remedy"]["reached"] is False
+    assert nextoffer(*command, "--product", "Gold").failed(2, "no product or product type 'Gold'")
+
+
 def test_what_is_wrong_is_told(retail: Path, world: Path, retail_model: Path, nextoffer: Command) -> None:
     command = ("fairness", retail, "--model", retail_model)
     assert nextoffer(*command, "--by", "gendr").failed(2, "no groups by 'gendr' (did you mean 'gender'?)")

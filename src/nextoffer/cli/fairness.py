@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +18,13 @@ if TYPE_CHECKING:
     from nextoffer.run.fairness import Measured
 
 _SHOWN = 12  # rows of the printed tables
+
+
+class Stage(StrEnum):
+    """Which offers are to be remedied."""
+
+    rank1 = "rank1"
+    offered = "offered"
 
 
 def fairness(
@@ -34,8 +42,21 @@ def fairness(
     reference: Annotated[
         str, typer.Option(metavar="GROUP", help="Whom groups are compared with: best, largest, or a group's name.")
     ] = "best",
+    remedy: Annotated[
+        bool, typer.Option("--remedy", help="Find levers that bring the lowest ratio above the line, and their price.")
+    ] = False,
+    stage: Annotated[
+        Stage, typer.Option(help="Which offers are to be remedied: first ones (rank1), or all (offered).")
+    ] = Stage.rank1,
+    product: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="The product or product type to be remedied; the worst if left out."),
+    ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for report.html, figures.json and the tables.", show_default=False)
+        Path | None,
+        typer.Option(
+            help="Folder for report.html, figures.json, the tables, and a remedied policy.toml.", show_default=False
+        ),
     ] = None,
     chunk: Annotated[int, typer.Option(min=1, help="Customers at a time; does not change the figures.")] = 65_536,
     as_json: AsJson = False,
@@ -43,7 +64,8 @@ def fairness(
     """Measure whether groups of customers get on equally, stage by stage, against the four-fifths line.
 
     Sensitive columns (bank.toml) are read for these figures alone. Answers to offers from the day decided for on tell
-    opportunity and calibration. Nothing is written to the bank.
+    opportunity and calibration. Nothing is written to the bank. With --remedy it looks for the cheapest weights on
+    products that bring the lowest ratio above the line, decides anew with them, and writes the policy.
 
     Example: nextoffer fairness my_bank --model model --out fairness
     """
@@ -52,14 +74,25 @@ def fairness(
     from nextoffer.run.engine import Engine
     from nextoffer.run.fairness import Options, measured
     from nextoffer.run.labels import customer_count
+    from nextoffer.run.remedy import Wish, remedied
     from nextoffer.tables.bank import Bank
+    from nextoffer.tables.write import atomic_path
 
     engine, source = Engine.load(model), Bank.read(bank)
     chosen = Policy.read(policy) if policy else engine.policy
     options = Options(as_of.date() if as_of else None, tuple(by or ()), Judging(line, reference), chunk)
     with customers_bar("Deciding", customer_count(source)) as progress:
-        found = measured(engine, source, chosen, options=options, progress=progress)
+        if remedy:
+            wish = Wish(stage.value, product)
+            better = remedied(engine, source, chosen, options=options, wish=wish, progress=progress)
+            found, new = better.measured, better.policy
+        else:
+            found, new = measured(engine, source, chosen, options=options, progress=progress), None
     written = found.write(out) if out is not None else ()
+    if out is not None and new is not None:
+        with atomic_path(out / "policy.toml") as temporary:
+            temporary.write_text(new.to_toml(), encoding="utf-8")
+        written = (*written, "policy.toml")
     if as_json:
         typer.echo(json.dumps(found.to_dict(), indent=1))
         return
@@ -74,6 +107,8 @@ def show(found: Measured) -> None:
 
     from nextoffer.evaluate.fair_words import headline, summary
 
+    for sentence in found.remedy.sentences if found.remedy is not None else ():
+        typer.echo(sentence)
     typer.echo(headline(found.fairness, found.about))
     for sentence in summary(found.fairness, found.about):
         typer.echo(f"  {sentence}")

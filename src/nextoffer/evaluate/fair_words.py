@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from math import isnan
+from typing import Any
 
 from nextoffer.evaluate.disparity import LEAST
 from nextoffer.evaluate.fairness import BEST, LARGEST, Fairness
 from nextoffer.evaluate.wording import count
+from nextoffer.intervals import Interval
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,50 @@ class About:
     reference: str
     later_offers: int
     later_acceptances: int
+
+
+@dataclass(frozen=True)
+class Told:
+    """What was found of a remedy.
+
+    Attributes
+    ----------
+    reached
+        Whether the line is reached; False also where nothing was to be done.
+    sentences
+        The findings: what was to be remedied, what reaches the line at which price, or why nothing does.
+    levers
+        Of each found lever: whether it names a ``product_type`` or a ``product``, which, and its weight.
+    before, after
+        The group's ratio, on all customers; `after` is None where nothing was changed.
+    prices
+        Expected value of ``first offers`` and of ``all offers``: old, new, and their difference.
+    """
+
+    reached: bool
+    sentences: tuple[str, ...]
+    levers: tuple[tuple[str, str, float], ...] = ()
+    before: Interval | None = None
+    after: Interval | None = None
+    prices: Mapping[str, tuple[Interval, Interval, Interval]] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all of it as plain values; what is not known is None."""
+        return {
+            "reached": self.reached,
+            "sentences": list(self.sentences),
+            "levers": [dict(zip(("kind", "of", "weight"), lever, strict=True)) for lever in self.levers],
+            "before": _plain(self.before),
+            "after": _plain(self.after),
+            "prices": {
+                of: dict(zip(("old", "new", "difference"), map(_plain, each), strict=True))
+                for of, each in self.prices.items()
+            },
+        }
+
+
+def _plain(value: Interval | None) -> dict[str, float | None] | None:
+    return None if value is None else {name: None if isnan(x) else x for name, x in vars(value).items()}
 
 
 def headline(found: Fairness, about: About) -> str:

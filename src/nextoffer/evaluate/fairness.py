@@ -301,12 +301,12 @@ class Fairness:
                 found[name].append((key, value))
         return {name: _table(columns, found[name]) for name, columns in TABLES.items()}
 
-    def disparities(self, step: str = FIRST) -> list[Disparity]:
-        """Return what is surely below the line at a step, the lowest ratio first."""
+    def disparities(self, step: str = FIRST, scopes: Sequence[int] | None = None) -> list[Disparity]:
+        """Return what is surely below the line at a step, the lowest ratio first; of the scopes shown, or of others."""
         found = [
             Disparity(groups, scope, group, step, value)
             for groups in self.columns
-            for scope in groups.shown
+            for scope in (groups.shown if scopes is None else scopes)
             for group in groups.judged
             for value, words in [groups.compared(scope, group, SELECTION, step)]
             if words == BELOW

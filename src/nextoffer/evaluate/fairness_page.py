@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from nextoffer.evaluate.disparity import LEAST, REFERENCE, TOO_FEW
-from nextoffer.evaluate.fair_words import About, headline, summary
+from nextoffer.evaluate.fair_words import About, Told, headline, summary
 from nextoffer.evaluate.fairness import (
     EXPOSURE,
     FIRST,
@@ -18,14 +18,15 @@ from nextoffer.evaluate.fairness import (
 from nextoffer.evaluate.forest import Forest, Lift
 from nextoffer.evaluate.funnel import STEPS
 from nextoffer.evaluate.page import DataTable, Drawing, ReportPage, Section
-from nextoffer.evaluate.wording import UNKNOWN, bounds, count, percent
+from nextoffer.evaluate.wording import UNKNOWN, bounds, count, percent, signed
 from nextoffer.intervals import Interval, rate
 
+_FORMS = (count, count, signed)
 _STEPS = {"offered": "offered", "rank1": "first offer"}
 
 
-def fairness_page(found: Fairness, about: About) -> ReportPage:
-    """Return the page."""
+def fairness_page(found: Fairness, about: About, remedy: Told | None = None) -> ReportPage:
+    """Return the page; with a remedy, what was found of it comes first."""
     facts = (
         ("As of", about.as_of),
         ("Customers", count(about.customers)),
@@ -40,8 +41,26 @@ def fairness_page(found: Fairness, about: About) -> ReportPage:
         facts,
         headline(found, about),
         tuple(summary(found, about)),
-        (*sections, _reading(about)),
+        (*(() if remedy is None else (_remedy(remedy, about),)), *sections, _reading(about)),
         mast="NextOffer fairness report",
+    )
+
+
+def _remedy(remedy: Told, about: About) -> Section:
+    unit = f", {about.currency}" if about.currency else ""
+    levers = DataTable(
+        ("Lever on", "Weight"), [[f"{kind} {of}", f"{w:g}"] for kind, of, w in remedy.levers], frozenset(["Weight"])
+    )
+    columns = (f"Expected value{unit}", "Old", "New", "Difference")
+    rows = [
+        [name, *(f"{form(each.estimate)}\n{bounds(each, form)}" for each, form in zip(values, _FORMS, strict=True))]
+        for name, values in remedy.prices.items()
+    ]
+    return Section(
+        "The remedy",
+        "\n\n".join(remedy.sentences),
+        (levers, DataTable(columns, rows, numeric=frozenset(columns[1:]))) if remedy.levers else (),
+        layout="below",
     )
 
 

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from scipy.special import expit
 
 from nextoffer.errors import BankError, NextOfferError, did_you_mean
-from nextoffer.evaluate.fair_words import About, headline
+from nextoffer.evaluate.fair_words import About, Told, headline
 from nextoffer.evaluate.fairness import BEST, LARGEST, Fairness, Groups, Judging
 from nextoffer.evaluate.fairness_page import fairness_page
 from nextoffer.evaluate.funnel import Answers, Fared, Funnel, Scopes, discount, funnel, steps
@@ -74,21 +74,25 @@ class Measured:
     about
         Of which bank, model and policy.
     worth
-        float64 (policies, 2 ranks, 2): sum, and sum of squares over customers, of the expected value of their first
-        offer and of all their offers; of policies after the first, of the difference to the first.
+        float64 (…, 2, 2): sum, and sum of squares over customers, of the expected value of their first offer and of all
+        their offers: under each policy, and then each later policy's difference to the first.
     policies
         The figures of each policy that was tried beside each other; `fairness` is those of the last.
+    remedy
+        What the last policy remedies against the first, where it was made to.
     """
 
     fairness: Fairness
     about: About
     worth: Floats
     policies: tuple[Fairness, ...]
+    remedy: Told | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return all of it as plain values: what it is about, the verdict, and every table as a list of rows."""
         tables = {name: table.to_pylist() for name, table in self.fairness.tables.items()}
-        return {**vars(self.about), "headline": headline(self.fairness, self.about), "tables": tables}
+        told = {**vars(self.about), "headline": headline(self.fairness, self.about), "tables": tables}
+        return told if self.remedy is None else {**told, "remedy": self.remedy.to_dict()}
 
     def write(self, folder: Path) -> tuple[str, ...]:
         """Write ``report.html``, ``figures.json`` and each table as Parquet; return the names of the files."""
@@ -96,7 +100,7 @@ class Measured:
             write_table(table, folder / f"{name}.parquet")
         texts = {
             "figures.json": json.dumps(self.to_dict(), indent=1) + "\n",
-            "report.html": render(fairness_page(self.fairness, self.about)),
+            "report.html": render(fairness_page(self.fairness, self.about, self.remedy)),
         }
         for name, content in texts.items():
             with atomic_path(folder / name) as temporary:
@@ -216,7 +220,7 @@ class Trial:
             fared, answers = _fared(batch, ranking), answers_of(batch, beside.answered)
             funnels.append(tuple(funnel(fared, group, self.scopes, answers) for group in beside.groups.values()))
             worth.append(worth_by_customer(batch, ranking))
-        amounts = [worth[0], *(each - worth[0] for each in worth[1:])]
+        amounts = [*worth, *(each - worth[0] for each in worth[1:])]
         sums = np.array([np.stack([each.sum(axis=0), (each * each).sum(axis=0)], axis=1) for each in amounts])
         return _Sums(tuple(funnels), sums), len(known.features)
 
