@@ -13,9 +13,9 @@ q(x, a) that was not fitted on the customers it is asked about::
 IPS and DR are without bias if the pscores are right and the old policy could choose all that the new one does; DR is
 also if only q is right. Intervals rest on each customer's influence on the estimate (decisions of one customer are not
 independent): ``Σ_c (Σ_{i in c} ψ_i − V)² · C/(C − 1) / m²``. Student's quantile t has the degrees of freedom that the
-spread's own kurtosis leaves (Satterthwaite 1946, Biometrics Bulletin 2), and the end on the longer tail's side is moved
-out by |skewness| · (2 t² + 1) / (6 √C) standard errors, the first term of Hall 1992 (JRSS B 54): great weights are rare,
-and a log without them shows too low a value and too small a spread. Moving both ends held the truth less often.
+spread's own kurtosis leaves (Satterthwaite 1946, Biometrics Bull. 2); the end on the longer tail's side is moved out by
+|skewness| · (2 t² + 1) / (6 √C) standard errors, the first term of Hall 1992 (JRSS B 54): great weights are rare, and
+a log without them shows too low a value and too small a spread. Moving both ends held the truth less often.
 """
 
 from __future__ import annotations
@@ -233,7 +233,7 @@ def mean_by_customer(values: Floats, places: Indices, *, level: float = 0.95) ->
 
 
 def _ends(influence: Floats, level: float) -> tuple[float, float]:
-    """Return half the width and how far the longer end is moved out, in standard errors; of customers' influence (C,)."""
+    """Return half the width and how far the longer end is moved out, in standard errors, from influences (C,)."""
     count, squares = len(influence), influence**2
     mean = float(squares.mean())
     if mean <= 0:

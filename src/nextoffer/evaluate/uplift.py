@@ -1,0 +1,241 @@
+"""Does a model find the customers whom contact changes? Curves of uplift, their areas, deciles, and whom to contact.
+
+Customers were contacted (treated) or not by chance, with a known probability e. Sorted by predicted uplift, best first,
+in equal shares f of all of them, with ``d_i = y_i t_i / e_i − y_i (1 − t_i) / (1 − e_i)``, whose mean is the effect::
+
+    gain(f)  = Σ of d over the best f, per customer of all          what contacting the best f brings
+    AUUC     = ∫ gain(f) df − ½ gain(1)                             0 for an order by chance; the area beyond that
+    Qini     = ∫ (Y_t(f) − Y_c(f) N_t(f) / N_c(f)) df / n_treated   less the line to its end
+
+with the outcomes Y and numbers N of the treated and the others among the best f (Radcliffe 2007, Direct Marketing
+Analytics Journal).
+
+Ties share: customers of equal prediction get the mean of their orders. Intervals are bootstrapped by customer and take
+the order as given: it must come from other customers (a held-out part) or an earlier time. Over cross-fitted orders
+they are too narrow, because each fold's customers also order the others (counted in `benchmarks/hillstrom.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from nextoffer.intervals import Interval, bootstrap, bootstrap_mean, heaps
+from nextoffer.tables.flow import Floats, Indices
+
+Statistic = npt.NDArray[np.float64]
+_BANDS = 100
+DECILES = 10
+
+
+@dataclass(frozen=True, eq=False)
+class Contacts:
+    """n customers, contacted or not by chance, and what came of it.
+
+    Attributes
+    ----------
+    outcomes
+        float64 (n,): 0/1 or amounts.
+    treated
+        bool (n,).
+    chance
+        float64 (n,): the probability of being contacted; None: the share that was.
+
+    Raises
+    ------
+    ValueError
+        Lengths differ, or a side is empty.
+    """
+
+    outcomes: Floats
+    treated: npt.NDArray[np.bool_]
+    chance: Floats | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.treated) != len(self.outcomes):
+            raise ValueError(f"treated: {len(self.treated)} rows, outcomes {len(self)}")
+        if not 0 < int(self.treated.sum()) < len(self):
+            raise ValueError(
+                f"both sides are needed; of {len(self)} customers {int(self.treated.sum())} were contacted"
+            )
+
+    def __len__(self) -> int:
+        return len(self.outcomes)
+
+    @cached_property
+    def effects(self) -> Floats:
+        """Float64 (n,): d, whose mean over any group chosen beforehand is the group's average effect.
+
+        The mean outcome of all is taken off first, which changes no expectation and takes most of the noise away.
+        """
+        chance = np.full(len(self), self.treated.mean()) if self.chance is None else self.chance
+        y = self.outcomes - self.outcomes.mean()
+        return np.asarray(np.where(self.treated, y / chance, -y / (1 - chance)))
+
+
+def gains(contacts: Contacts, predicted: Floats) -> tuple[Floats, Floats]:
+    """Return the curve to draw: shares contacted (from 0 to 1), and what they bring per customer of all."""
+    bands, shares = _bands(predicted)
+    sums = np.bincount(bands, weights=contacts.effects, minlength=len(shares)) / len(contacts)
+    return np.r_[0.0, np.cumsum(shares)], np.r_[0.0, np.cumsum(sums)]
+
+
+def average_effect(contacts: Contacts, *, seed: int = 7) -> Interval:
+    """Return what contact brings on average, per customer."""
+    return bootstrap_mean(contacts.effects, seed=seed)
+
+
+def auuc(contacts: Contacts, predicted: Floats, *, seed: int = 7, resamples: int = 1000) -> Interval:
+    """Return the area between the gain curve and an order by chance, per customer; 0 if the order tells nothing.
+
+    >>> rng = np.random.default_rng(7)
+    >>> treated, helped = rng.random(4000) < 0.5, np.arange(4000) < 2000
+    >>> area = auuc(Contacts((treated & helped).astype(float), treated), helped.astype(float))
+    >>> area.low < 0.125 < area.high
+    True
+    """
+    return bootstrap_mean(contacts.effects * _places(predicted), seed=seed, resamples=resamples)
+
+
+def auuc_difference(contacts: Contacts, one: Floats, other: Floats, *, seed: int = 7) -> Interval:
+    """Return how much larger the area of one order is than that of another, on the same customers."""
+    return bootstrap_mean(contacts.effects * (_places(one) - _places(other)), seed=seed)
+
+
+def _places(predicted: Floats) -> Floats:
+    """Return ½ − the share of customers who come before, float64 (n,): what each effect counts in the area."""
+    _, level, count = np.unique(-predicted, return_inverse=True, return_counts=True)
+    middle = np.cumsum(count) - count / 2
+    return np.asarray(0.5 - middle[level.ravel()] / len(predicted))
+
+
+def qini(contacts: Contacts, predicted: Floats, *, seed: int = 7, resamples: int = 1000) -> Interval:
+    """Return Radcliffe's Qini, per treated customer: the area between ``Y_t − Y_c N_t / N_c`` and the line to its end.
+
+    The curve is taken at 100 equal shares of customers (ties together). Needs equal chances of contact.
+    """
+    bands, shares = _bands(predicted)
+    flags = [contacts.treated, ~contacts.treated]
+    of = [np.where(side, value, 0.0) for side in flags for value in (contacts.outcomes, np.ones(len(contacts)))]
+    width = len(shares)
+    heap = heaps(len(contacts), seed=seed)
+    cells = heap * width + bands
+    size = int(heap.max()) + 1
+    sums = np.hstack([np.bincount(cells, value, size * width).reshape(size, width) for value in of])
+    steps = np.r_[0.0, np.cumsum(shares)]
+
+    def area(totals: Statistic) -> Statistic:
+        y_t, n_t, y_c, n_c = (np.cumsum(part, axis=1) for part in np.split(totals, 4, axis=1))
+        curve = y_t - np.divide(y_c * n_t, n_c, out=np.zeros_like(y_c), where=n_c > 0)
+        curve = np.column_stack([np.zeros(len(curve)), curve]) / n_t[:, [-1]]
+        under = ((curve[:, 1:] + curve[:, :-1]) / 2 * np.diff(steps)).sum(axis=1)
+        return np.asarray(under - curve[:, -1] / 2)
+
+    found = bootstrap(sums, area, seed=seed, resamples=resamples)
+    return replace(found, n=len(contacts))
+
+
+def _bands(predicted: Floats, count: int = _BANDS) -> tuple[Indices, Floats]:
+    """Return each customer's band, best first, (n,), and the share in each; equal predictions share one."""
+    _, level, sizes = np.unique(-predicted, return_inverse=True, return_counts=True)
+    middle = (np.cumsum(sizes) - sizes / 2) / len(predicted)
+    band = np.minimum((middle[level.ravel()] * count).astype(np.intp), count - 1)
+    _, packed = np.unique(band, return_inverse=True)
+    packed = packed.ravel().astype(np.intp)
+    return packed, np.bincount(packed) / len(predicted)
+
+
+def ranked_within(predicted: Floats, folds: Indices) -> Floats:
+    """Return each prediction's place among those of its own fold, float64 (n,), from 0 (least) to 1.
+
+    Cross-fitted predictions are to be compared so: a fold whose effect happens to be large leaves a small one to those
+    it is predicted from, and over all folds predictions that know nothing would be put the wrong way round.
+
+    >>> ranked_within(np.array([0.1, 0.3, 7.0, 8.0]), np.array([0, 0, 1, 1])).tolist()
+    [0.25, 0.75, 0.25, 0.75]
+    """
+    out = np.empty(len(predicted))
+    for fold in np.unique(folds):
+        inside = folds == fold
+        out[inside] = 0.5 + _places(predicted[inside])
+    return out
+
+
+def deciles(contacts: Contacts, predicted: Floats, *, seed: int = 7) -> tuple[Interval, ...]:
+    """Return the average effect in each tenth of customers by prediction, best first; fewer where predictions tie."""
+    bands, shares = _bands(predicted, DECILES)
+    return tuple(bootstrap_mean(contacts.effects[bands == k], seed=seed) for k in range(len(shares)))
+
+
+@dataclass(frozen=True)
+class Contacted:
+    """What contacting the best share of customers brings, per customer of all.
+
+    Attributes
+    ----------
+    share
+        Of customers contacted.
+    value
+        What they bring: value of an outcome × effect − cost of a contact.
+    everybody
+        What contacting all of them would.
+    """
+
+    share: float
+    value: Interval
+    everybody: Interval
+
+
+def contacted_above(
+    contacts: Contacts, predicted: Floats, *, worth: float = 1.0, cost: float = 0.0, seed: int = 7
+) -> Contacted:
+    """Return what contacting everyone whose predicted uplift is worth its cost brings.
+
+    The threshold comes from the predictions, not from the outcomes it is judged by, so the interval is honest.
+    """
+    chosen = predicted * worth > cost
+    net = contacts.effects * worth - cost
+    return Contacted(
+        float(chosen.mean()), bootstrap_mean(np.where(chosen, net, 0.0), seed=seed), bootstrap_mean(net, seed=seed)
+    )
+
+
+def best_share(
+    contacts: Contacts, predicted: Floats, *, worth: float = 1.0, cost: float = 0.0, seed: int = 7
+) -> Interval:
+    """Return the share of customers, best first, whose contact brings most, with its interval over resamples.
+
+    In its own data the best share looks better than it is: judge its value on others, or by `contacted_above`.
+    """
+    bands, shares = _bands(predicted)
+    net = contacts.effects * worth - cost
+    heap, width = heaps(len(contacts), seed=seed), len(shares)
+    size = int(heap.max()) + 1
+    table = np.bincount(heap * width + bands, net, size * width).reshape(size, width)
+    steps = np.r_[0.0, np.cumsum(shares)]
+
+    def best(totals: Statistic) -> Statistic:
+        return np.asarray(steps[np.column_stack([np.zeros(len(totals)), np.cumsum(totals, axis=1)]).argmax(axis=1)])
+
+    return replace(bootstrap(table, best, seed=seed), n=len(contacts))
+
+
+def rows(found: Mapping[str, Interval], *, model: str) -> list[dict[str, object]]:
+    """Return intervals by metric as rows of `nextoffer.tables.flow.REPORT`."""
+    return [
+        {
+            "metric": metric,
+            "model": model,
+            "split": "",
+            "group": "",
+            "estimate": i.estimate,
+            "low": i.low,
+            "high": i.high,
+            "n": i.n,
+        }
+        for metric, i in found.items()
+    ]
