@@ -90,6 +90,7 @@ class Line:
         """Return the expected outcome, float64 (m,)."""
         assert self.mean_ is not None
         assert self.scale_ is not None
+        assert self.coefficients_ is not None
         eta = _design(x, self.mean_, self.scale_) @ self.coefficients_
         return np.asarray(expit(eta) if self.binary else eta)
 
