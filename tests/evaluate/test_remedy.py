@@ -83,3 +83,12 @@ def test_nobody_is_no_equality() -> None:
     sample = planted(0.0)
     sample.score[:, 0] = -np.inf
     assert search(sample).start.ratio == 0.0
+
+
+def test_a_factor_common_to_all_products_is_no_lever() -> None:
+    found = search(planted(0.7)).found()
+    assert found is not None
+    assert 0 in found.weights
+    one = search(planted(0.7))
+    moved = one.outlook(tuple(step + 2 for step in found.weights))
+    assert (moved.ratio, moved.worth) == pytest.approx((found.ratio, found.worth))

@@ -161,5 +161,12 @@ def _lowest(groups: Groups) -> Table:
     for found, words, group, scope, opening in sorted(rows, key=lambda row: row[0].high)[:_SHOWN]:
         interval = f"{found.low:.2f} to {found.high:.2f}"
         name = groups.scopes.names[scope]
-        table.add_row(groups.names[group], name, f"{found.estimate:.2f}", interval, words, opened(opening))
+        table.add_row(
+            groups.names[group],
+            name,
+            f"{found.estimate:.2f}",
+            interval,
+            words,
+            opened(opening) if found.estimate < 1 else "",
+        )
     return table

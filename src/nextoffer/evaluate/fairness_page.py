@@ -21,6 +21,7 @@ from nextoffer.evaluate.page import DataTable, Drawing, ReportPage, Section
 from nextoffer.evaluate.wording import UNKNOWN, bounds, count, percent, signed
 from nextoffer.intervals import Interval, rate
 
+_WIDEST = 5.0  # ratios whose interval reaches beyond are left to the tables
 _FORMS = (count, count, signed)
 _STEPS = {"offered": "offered", "rank1": "first offer"}
 
@@ -70,7 +71,8 @@ def _sections(groups: Groups, about: About) -> Iterator[Section]:
         f"{name}: who gets the first offer",
         "Each dot is how often a group gets the product as its first offer, against how often the reference group "
         f"does: 1 is equal, and the dashed line is {about.line:g}. The line through the dot is its 95 % interval. "
-        "Only where all of it lies left of the dashed line does the group surely fare worse.",
+        "Only where all of it lies left of the dashed line does the group surely fare worse. Ratios known too badly "
+        "to draw are in the table.",
         tuple(_forests(groups, SELECTION, about)),
         layout="below",
     )
@@ -117,7 +119,7 @@ def _forests(groups: Groups, measure: str, about: About) -> Iterator[Drawing]:
         lifts = []
         for scope in groups.shown:
             found, words = groups.compared(scope, group, measure)
-            if words not in (REFERENCE, TOO_FEW) and found.low == found.low:
+            if words not in (REFERENCE, TOO_FEW) and found.high <= _WIDEST:
                 shifted = Interval(found.estimate - 1, found.low - 1, found.high - 1, found.n)
                 lifts.append(Lift(_scope(groups, scope), shifted))
         if lifts:
@@ -151,8 +153,8 @@ def _openings(groups: Groups) -> DataTable:
             opening = groups.opening(scope, group)
             if words == REFERENCE or opening is None:
                 continue
-            ratio = UNKNOWN if found.low != found.low else f"{found.estimate:.2f}\n{bounds(found, _two)}"
-            rows.append([groups.names[group], _scope(groups, scope), ratio, words, opened(opening)])
+            where = opened(opening) if found.estimate < 1 else UNKNOWN
+            rows.append([groups.names[group], _scope(groups, scope), _ratio(found), words, where])
     return DataTable(columns, rows, numeric=frozenset(["First offer"]))
 
 

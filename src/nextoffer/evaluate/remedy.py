@@ -6,7 +6,8 @@ those that deciding would give, for the customers searched on.
 
 The search goes over a grid of log-weights, `STEPS_PER_DOUBLING` to a doubling, coordinate by coordinate: first every
 lever alone; where none reaches the line, the one whose step raises the ratio most is kept and the others are tried
-beside it; at the end each lever is moved to where least is given up and the line still reached. It is not certain to
+beside it; then each lever is moved to where least is given up and the line still reached; at the end a factor common to
+all and levers that do next to nothing are taken out. It is not certain to
 find the smallest change there is; what it finds holds, and is priced. Nobody is levelled down: what leaves the lowest
 group a lower rate than it has is no remedy.
 """
@@ -26,7 +27,8 @@ BOUNDS = (0.25, 4.0)
 """The least and the greatest weight that a lever may get."""
 STEPS_PER_DOUBLING = 8
 _REACH = 2 * STEPS_PER_DOUBLING  # log2 of the greatest weight, in steps
-_MOST_ROUNDS = 4
+_MOST_ROUNDS = 10
+_TO_SPEAK_OF = 1e-3  # share of the worth that one lever less may give up more
 
 Weights = tuple[int, ...]
 
@@ -133,7 +135,7 @@ class Search:
         if start.ratio >= self.goal.line:
             return start
         reached = self._reached(start)
-        return None if reached is None else self._drawn_back(reached)
+        return None if reached is None else self._fewest(self._drawn_back(reached))
 
     def best(self) -> Outlook:
         """Return the highest ratio seen that levels nobody down."""
@@ -162,6 +164,37 @@ class Search:
                 return at
             at = better
         return at
+
+    def _fewest(self, at: Outlook) -> Outlook:
+        """Return the same order with fewest levers: a factor on every product alike changes nothing."""
+        base = self._partition() or frozenset()
+        found = [self._without_idle(at, at.worth)]
+        for by in {at.weights[i] for i in base}:
+            weights = tuple(step - by if i in base else step for i, step in enumerate(at.weights))
+            if max(map(abs, weights)) <= _REACH and self._as_good(self.outlook(weights), at.worth):
+                found.append(self._without_idle(self.outlook(weights), at.worth))
+        return min(found, key=lambda each: (sum(step != 0 for step in each.weights), _moved(each)))
+
+    def _without_idle(self, at: Outlook, worth: float) -> Outlook:
+        """Return the same without the levers that do nothing to speak of."""
+        for i in sorted(range(len(at.weights)), key=lambda i: abs(at.weights[i])):
+            less = self.outlook((*at.weights[:i], 0, *at.weights[i + 1 :]))
+            if self._as_good(less, worth):
+                at = less
+        return at
+
+    def _as_good(self, each: Outlook, worth: float) -> bool:
+        fair = each.ratio >= self.goal.line and each.lowest >= self.start.lowest
+        return fair and each.worth >= worth - _TO_SPEAK_OF * abs(worth)
+
+    def _partition(self) -> frozenset[int] | None:
+        """Return levers that together weigh every product once; None where the first ones do not."""
+        covered, base = np.zeros(self.levers.shape[1], dtype=np.bool_), set()
+        for i, products in enumerate(self.levers):
+            if not (covered & products).any():
+                covered |= products
+                base.add(i)
+        return frozenset(base) if covered.all() else None
 
     def _near(self, at: Outlook) -> list[Outlook]:
         """Return what changes of one lever lead to that level nobody down."""

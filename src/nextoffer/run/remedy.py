@@ -246,8 +246,8 @@ def _unreached(target: Disparity, search: Search, line: float) -> Told:
     before = groups.compared(target.scope, target.group, "selection", "arbitration")[0]
     sentences = [
         f"{target.told}.",
-        f"No levers between {BOUNDS[0]:g} and {BOUNDS[1]:g} were found that reach {line:g} with all customers; "
-        f"the best of {search.start.ratio:.2f} without is {best.ratio:.2f}.",
+        f"No levers between {BOUNDS[0]:g} and {BOUNDS[1]:g} were found that reach {line:g}: without any the lowest "
+        f"ratio is {search.start.ratio:.2f}, the best seen is {best.ratio:.2f}.",
     ]
     if opening is not None:
         sentences.append(
