@@ -5,7 +5,6 @@ Customers stream chunk by chunk on the path that decides. Sensitive columns are 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -32,11 +31,11 @@ from nextoffer.policy.worth import worth_of
 from nextoffer.run.batch import Progress, side_by_side, warming
 from nextoffer.run.engine import CHUNK, Engine
 from nextoffer.run.fair_groups import Column, columns_of, groups_of
+from nextoffer.run.figures import write_figures
 from nextoffer.run.labels import OFFER_MADE
 from nextoffer.run.namable import closed_columns
 from nextoffer.tables.bank import Bank
 from nextoffer.tables.flow import Floats, Known
-from nextoffer.tables.write import atomic_path, write_table
 
 _ANSWERED = ("customer_id", "product_id", "label")
 
@@ -96,16 +95,8 @@ class Measured:
 
     def write(self, folder: Path) -> tuple[str, ...]:
         """Write ``report.html``, ``figures.json`` and each table as Parquet; return the names of the files."""
-        for name, table in self.fairness.tables.items():
-            write_table(table, folder / f"{name}.parquet")
-        texts = {
-            "figures.json": json.dumps(self.to_dict(), indent=1) + "\n",
-            "report.html": render(fairness_page(self.fairness, self.about, self.remedy)),
-        }
-        for name, content in texts.items():
-            with atomic_path(folder / name) as temporary:
-                temporary.write_text(content, encoding="utf-8")
-        return (*texts, *(f"{name}.parquet" for name in self.fairness.tables))
+        page = render(fairness_page(self.fairness, self.about, self.remedy))
+        return write_figures(folder, tables=self.fairness.tables, told=self.to_dict(), page=page)
 
 
 def measured(

@@ -6,7 +6,6 @@ where they ask the same, else once for each. Of a chunk only sums remain, and no
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -34,11 +33,11 @@ from nextoffer.policy.rule import stage_of
 from nextoffer.policy.worth import worth_of
 from nextoffer.run.batch import Progress, side_by_side, warming
 from nextoffer.run.engine import CHUNK, Engine
+from nextoffer.run.figures import write_figures
 from nextoffer.run.labels import customer_count, sampled_customers
 from nextoffer.simulate.profit import Earnings, Truth, earned
 from nextoffer.tables.bank import Bank
 from nextoffer.tables.flow import Floats, Known, RuleFacts
-from nextoffer.tables.write import atomic_path, write_table
 
 SEGMENT = "segment"
 MOST_GROUPS = 50
@@ -90,16 +89,8 @@ class WhatIf:
 
     def write(self, folder: Path) -> tuple[str, ...]:
         """Write ``report.html``, ``figures.json`` and each table as Parquet; return the names of the files."""
-        for name, table in self.comparison.tables.items():
-            write_table(table, folder / f"{name}.parquet")
-        texts = {
-            "figures.json": json.dumps(self.to_dict(), indent=1) + "\n",
-            "report.html": render(policy_page(self.comparison, self.about)),
-        }
-        for name, content in texts.items():
-            with atomic_path(folder / name) as temporary:
-                temporary.write_text(content, encoding="utf-8")
-        return (*texts, *(f"{name}.parquet" for name in self.comparison.tables))
+        page = render(policy_page(self.comparison, self.about))
+        return write_figures(folder, tables=self.comparison.tables, told=self.to_dict(), page=page)
 
 
 def what_if(
