@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from nextoffer.errors import DeliveryError
+from nextoffer.tables.write import atomic_folder
 
 MANIFEST = "manifest.json"
 
@@ -78,18 +77,8 @@ def new_export(target: Path, *, force: bool = False) -> Iterator[Export]:
         `target` is a file, or a folder that is not empty; with `force` an earlier export is replaced, nothing else.
     """
     check_free(target, force=force)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    working = target.with_name(f".{uuid.uuid4().hex[:12]}.{target.name}")
-    working.mkdir()
-    try:
+    with atomic_folder(target) as working:
         yield Export(working)
-        old = target.with_name(f"{working.name}.old")
-        if target.exists():
-            target.rename(old)
-        working.rename(target)
-        shutil.rmtree(old, ignore_errors=True)
-    finally:
-        shutil.rmtree(working, ignore_errors=True)
 
 
 def check_free(target: Path, *, force: bool = False) -> None:

@@ -6,8 +6,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import sha256
@@ -15,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from nextoffer.errors import ArtefactError, NextOfferError
+from nextoffer.tables.write import atomic_folder
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -46,18 +45,8 @@ def new_folder(folder: Path) -> Iterator[Path]:
         As `check_free`.
     """
     check_free(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = folder.with_name(f".{uuid.uuid4().hex[:12]}.{folder.name}")
-    temporary.mkdir()
-    try:
+    with atomic_folder(folder) as temporary:
         yield temporary
-        old = folder.with_name(f".{uuid.uuid4().hex[:12]}.{folder.name}.old")
-        if folder.exists():
-            folder.rename(old)
-        temporary.rename(folder)
-        shutil.rmtree(old, ignore_errors=True)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def content_id(folder: Path) -> str:

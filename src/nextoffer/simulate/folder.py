@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nextoffer.errors import BankError
+from nextoffer.tables.write import atomic_folder
 
 Progress = Callable[[int, int], None]
 """Called with (steps done, all steps)."""
@@ -76,22 +75,5 @@ def new_folder(target: str | Path, *, force: bool = False) -> Iterator[TableFold
         raise BankError(f"{target} is a file; a bank is written to a folder")
     if target.is_dir() and any(target.iterdir()) and not force:
         raise BankError(f"{target} is not empty; name another folder, or pass --force (force=True) to replace it")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    working = target.parent / f".{target.name}.{uuid.uuid4().hex[:8]}"
-    working.mkdir()
-    try:
-        with TableFolder(working) as tables:
-            yield tables
-        _replace(working, target)
-    finally:
-        shutil.rmtree(working, ignore_errors=True)
-
-
-def _replace(working: Path, target: Path) -> None:
-    if target.exists():
-        old = target.parent / f"{working.name}.old"
-        target.rename(old)
-        working.rename(target)
-        shutil.rmtree(old)
-    else:
-        working.rename(target)
+    with atomic_folder(target) as working, TableFolder(working) as tables:
+        yield tables

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -55,6 +56,34 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_folder(folder: str | Path) -> Iterator[Path]:
+    """Give an empty folder beside `folder` that takes its place at the end; on an error, leave `folder` as it was.
+
+    Missing folders above it are made. Whether what is there may be replaced, the caller knows.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with atomic_folder(Path(folder) / "model") as temporary:
+    ...         _ = (temporary / "a.txt").write_text("whole")
+    ...     [p.relative_to(folder).as_posix() for p in sorted(Path(folder).rglob("*"))]
+    ['model', 'model/a.txt']
+    """
+    folder = Path(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = folder.with_name(f".{uuid.uuid4().hex[:12]}.{folder.name}")
+    temporary.mkdir()
+    try:
+        yield temporary
+        old = folder.with_name(f"{temporary.name}.old")
+        if folder.exists():
+            folder.rename(old)
+        temporary.rename(folder)
+        shutil.rmtree(old, ignore_errors=True)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_table(data: pa.Table | pa.RecordBatchReader, path: str | Path) -> int:
