@@ -34,7 +34,8 @@ def test_the_table_and_the_report(small: Path, nextoffer: Command, tmp_path: Pat
     assert f"Trained before {AS_OF}, judged on what came after" in said
     for word in (CHAMPION, *BASELINES, "ndcg@5", "map@5", "auc", "share of achievable"):
         assert word in said
-    assert {path.name for path in out.iterdir()} == {"report.html", "metrics.csv"}
+    tables = {"significance.parquet", "calibration_by_product.parquet"}
+    assert {path.name for path in out.iterdir()} == {"report.html", "metrics.csv", "figures.json"} | tables
     page = (out / "report.html").read_text(encoding="utf-8")
     assert not re.findall(r"https?://", re.sub(r'xmlns(?::\w+)?="[^"]*"', "", page))
     groups = set(pyarrow.csv.read_csv(out / "metrics.csv").column("group").to_pylist())
@@ -49,9 +50,26 @@ def test_json_is_the_report(small: Path, nextoffer: Command) -> None:
     assert set(rows[0]) == {"metric", "model", "split", "group", "estimate", "low", "high", "n"}
 
 
+def test_trials_are_announced_told_and_put_into_the_json(small: Path, nextoffer: Command) -> None:
+    trials = ("--no-challenger", "--also", "ease", "--origins", "2025-10-11,2025-10-18", "--learning-curve")
+    ran = nextoffer("evaluate", small, *trials)
+    assert (ran.code, "9 fits" in ran.err) == (0, True)
+    for title in ("Judged from several days", "Learned from a part of the customers"):
+        assert title in ran.out
+    ran = nextoffer("evaluate", small, "--no-challenger", "--origins", "1", "--json")
+    assert {"report", "origins", "significance", "notes"} <= set(json.loads(ran.out))
+
+
+def test_origins_are_a_number_or_days(small: Path, nextoffer: Command) -> None:
+    ran = nextoffer("evaluate", small, "--origins", "monthly")
+    assert ran.code == 2
+    assert "'monthly' is neither a number of days nor dates" in " ".join(ran.err.replace("│", " ").split())
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        (("--also", "eas"), "error: no model 'eas' (did you mean 'ease'?)"),
         (("--by", "segmnt"), "error: cannot judge by 'segmnt' (did you mean 'segment'?)"),
         (("--as-of", "2027-01-01"), "error: nothing to judge by: no acceptance on or after 2027-01-01"),
     ],

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nextoffer.cli.options import AsJson, BankFolder, PolicyFile, steps
+from nextoffer.cli.options import AsJson, BankFolder, PolicyFile
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from nextoffer.run.backtest import Evaluation
+    from nextoffer.run.trials import Tried
 
 _SHOWN = ("ndcg@5", "map@5", "precision@5", "recall@5", "hit_rate@5", "mrr@5", "auc", "log_loss", "calibration_error")
 _TRUTH = ("top_response", "ndcg@5 share of achievable", "top_response share of achievable")
@@ -30,43 +33,120 @@ def evaluate(
         ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for report.html and metrics.csv.", show_default=False)
+        Path | None,
+        typer.Option(help="Folder for report.html, metrics.csv, figures.json and tables.", show_default=False),
     ] = None,
     by: Annotated[
         list[str] | None, typer.Option(help="Also judge by this customer column, e.g. segment; may be repeated.")
     ] = None,
     policy: PolicyFile = None,
     challenger: Annotated[bool, typer.Option(help="Also fit LightGBM.")] = True,
+    also: Annotated[
+        list[str] | None, typer.Option(help="Also judge choice, or the peers ease and als; may be repeated.")
+    ] = None,
+    origins: Annotated[
+        str,
+        typer.Option(
+            metavar="N|DATES",
+            help="Fit and judge anew from so many days, or from these: 2025-09-13,2025-09-27.",
+            show_default=False,
+        ),
+    ] = "",
+    ablations: Annotated[
+        bool,
+        typer.Option("--ablations", help="Fit again without transactions, history, collaborative signals or affinity."),
+    ] = False,
+    learning_curve: Annotated[
+        bool, typer.Option("--learning-curve", help="Fit again on 10, 20 and 50 % of the customers.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Judge the glass box, LightGBM and the baselines on the same later offers, with 95 % intervals.
 
     In a simulated bank (truth.parquet beside the tables) also the best any model could do, and the share of it reached.
 
-    Example: nextoffer evaluate my_bank --as-of 2025-10-11 --by segment --out report
+    How many fits it takes is said beforehand.
+
+    Example: nextoffer evaluate my_bank --as-of 2025-10-11 --by segment --origins 3 --out report
     """
-    from nextoffer.evaluate.page import render
     from nextoffer.policy.file import Policy
     from nextoffer.run.backtest import Options
-    from nextoffer.run.backtest import evaluate as run
-    from nextoffer.run.report import evaluation_page
+    from nextoffer.run.trials import Trials, tried
     from nextoffer.tables.bank import Bank
-    from nextoffer.tables.write import atomic_path, write_table
 
-    options = Options(as_of.date() if as_of else None, challenger, tuple(by or ()))
-    with steps() as step:
-        evaluation = run(Bank.read(bank), Policy.read(policy), options=options, step=step)
+    options = Options(as_of.date() if as_of else None, challenger, tuple(by or ()), also=tuple(also or ()))
+    trials = Trials(_origins(origins), ablations, learning_curve)
+    fits = trials.fits(options)
+    source, rules = Bank.read(bank), Policy.read(policy)
+    if trials.asked:
+        typer.echo(f"{fits} fits", err=True)
+    with fits_bar(fits) as (step, done):
+        found = tried(source, rules, trials, options=options, step=step, done=done)
         if out is not None:
             step("Writing the report")
-            write_table(evaluation.found.report, out / "metrics.csv")
-            with atomic_path(out / "report.html") as temporary:
-                temporary.write_text(render(evaluation_page(evaluation)), encoding="utf-8")
+        written = found.write(out) if out is not None else ()
     if as_json:
-        typer.echo(json.dumps(evaluation.found.report.to_pylist(), indent=1))
-    else:
-        show(evaluation)
-        if out is not None:
-            typer.echo(f"{out / 'report.html'} and {out / 'metrics.csv'} are written")
+        rows = found.evaluation.found.report.to_pylist()
+        typer.echo(json.dumps(found.to_dict() if trials.asked else rows, indent=1))
+        return
+    show(found.evaluation)
+    show_trials(found)
+    if out is not None:
+        typer.echo(f"{out}: {', '.join(written)}")
+
+
+def _origins(asked: str) -> int | tuple[date, ...]:
+    """A number of days, or days parted by commas."""
+    if not asked:
+        return 0
+    try:
+        return int(asked) if asked.isdecimal() else tuple(date.fromisoformat(part.strip()) for part in asked.split(","))
+    except ValueError:
+        raise typer.BadParameter(
+            f"'{asked}' is neither a number of days nor dates such as 2025-09-13,2025-09-27", param_hint="--origins"
+        ) from None
+
+
+@contextmanager
+def fits_bar(total: int) -> Iterator[tuple[Callable[[str], None], Callable[[int], None]]]:
+    """Show a progress bar over fits with what is being done and the time left, on standard error."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import TimeElapsedColumn as Elapsed
+    from rich.progress import TimeRemainingColumn as Remaining
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("fits"))
+    with Progress(*columns, Elapsed(), Remaining(), console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("Starting", total=total)
+        yield lambda what: bar.update(task, description=what), lambda fits: bar.advance(task, fits)
+
+
+def show_trials(found: Tried) -> None:
+    """Print what was tried besides the backtest, and what could not be."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(width=110)
+    titles = {
+        "origins": "Judged from several days, learned before each",
+        "ablations": "With something left out, minus glassbox",
+        "learning_curve": "Learned from a part of the customers",
+    }
+    for name, title in titles.items():
+        rows = found.tables[name].to_pylist() if name in found.tables else []
+        if not rows:
+            continue
+        places = [c for c in ("split", "model", "share") if c in rows[0] and (name, c) != ("ablations", "split")]
+        table = Table(title=title, title_justify="left")
+        for column in ("metric", *places, "estimate", "95 % interval"):
+            table.add_column(column)
+        for row in rows:
+            if row["metric"] in ("ndcg@5", "auc"):
+                interval = f"{row['low']:.4f} to {row['high']:.4f}"
+                table.add_row(row["metric"], *(str(row[c]) for c in places), f"{row['estimate']:.4f}", interval)
+        console.print(table)
+    for note in found.notes:
+        typer.echo(note)
 
 
 def show(evaluation: Evaluation) -> None:

@@ -34,11 +34,14 @@ class PairFeatures:
         P products and the signals that the snapshot taught.
     sources
         Of each pair feature the customers' columns that it is computed from, as they were in the snapshot.
+    without
+        Pair features that are left out whatever the tables give.
     """
 
     products: Products
     collaborative: Collaborative
     sources: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    without: frozenset[str] = frozenset()
 
     def columns(self, features: FeatureTable) -> dict[str, PairColumn]:
         """Return each pair feature that this bank's tables can give, nothing computed yet."""
@@ -59,7 +62,7 @@ class PairFeatures:
         for measure in HISTORY:
             if measure in measures:
                 out[measure] = Own(features, tuple(measures[measure].get(p) for p in products.ids))
-        return out
+        return {name: column for name, column in out.items() if name not in self.without} if self.without else out
 
     def values(self, features: FeatureTable) -> dict[str, Floats]:
         """Return each pair feature that this bank's tables can give, float64 (n, P), NaN where not known."""
@@ -119,11 +122,17 @@ class PairFeatures:
         return cls(Products.from_json(plain["products"]), collaborative, sources)
 
 
-def fit_pair_features(features: FeatureTable, products: Products, *, spend_map: SpendMap | None = None) -> PairFeatures:
-    """Return pair features with collaborative signals learned from one snapshot of customers."""
+def fit_pair_features(
+    features: FeatureTable,
+    products: Products,
+    *,
+    spend_map: SpendMap | None = None,
+    without: frozenset[str] = frozenset(),
+) -> PairFeatures:
+    """Return pair features, all but those `without`, with collaborative signals learned from one snapshot."""
     held = held_flags(features, products)
     collaborative = fit_collaborative(features, held, products.types, spend_map=spend_map)
-    return PairFeatures(products, collaborative, _sources(features, products))
+    return PairFeatures(products, collaborative, _sources(features, products), without)
 
 
 def _sources(features: FeatureTable, products: Products) -> dict[str, tuple[str, ...]]:

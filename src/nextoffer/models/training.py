@@ -35,6 +35,8 @@ class Training:
         (m,) a 64-bit key per customer: all pairs of a customer fall into one fold.
     spend_map
         Merchant category to product types; None is the reference's.
+    without
+        Pair features to leave out.
     """
 
     snapshots: tuple[FeatureTable, ...]
@@ -46,6 +48,7 @@ class Training:
     weights: Floats
     customers: npt.NDArray[np.uint64]
     spend_map: SpendMap | None = None
+    without: frozenset[str] = frozenset()
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -63,7 +66,9 @@ class Training:
     @cached_property
     def pair_features(self) -> tuple[PairFeatures, ...]:
         """The pair features of each snapshot, learned from that snapshot alone."""
-        return tuple(fit_pair_features(s, self.products, spend_map=self.spend_map) for s in self.snapshots)
+        return tuple(
+            fit_pair_features(s, self.products, spend_map=self.spend_map, without=self.without) for s in self.snapshots
+        )
 
     @cached_property
     def pair_values(self) -> dict[str, Floats]:
@@ -107,4 +112,5 @@ class Training:
             self.weights[keep],
             self.customers[keep],
             self.spend_map,
+            self.without,
         )

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -23,16 +24,18 @@ from nextoffer.evaluate.judge import Family, Settings
 from nextoffer.evaluate.pairs import Contender, Truth
 from nextoffer.features import FeatureSpec, discover
 from nextoffer.models.baselines import BASELINES, Baseline
-from nextoffer.models.ranker import Ranker, sigmoid
+from nextoffer.models.peers import PEERS
+from nextoffer.models.ranker import sigmoid
 from nextoffer.policy.batch import Batch
 from nextoffer.policy.decide import Decider
 from nextoffer.policy.file import Policy
 from nextoffer.run.batch import eligible_scores
-from nextoffer.run.engine import Engine, ranker_named
+from nextoffer.run.engine import RANKERS, Engine, ranker_named
 from nextoffer.run.labels import (
     ADOPTION_WINDOW,
     OFFER_MADE,
     RESPONSES,
+    Labelled,
     Sample,
     labelled,
     learned_from,
@@ -65,12 +68,23 @@ class Options:
         Customer columns whose values are judged on their own.
     resamples
         Of the bootstrap.
+    also
+        Further models to judge: ``choice``, or peers (`nextoffer.models.peers.PEERS`).
+    until
+        Judge by what came before this day; None by all that came.
     """
 
     split: date | None = None
     challenger: bool = True
     by: Sequence[str] = ()
     resamples: int = 1000
+    also: Sequence[str] = ()
+    until: date | None = None
+
+    @property
+    def learned(self) -> tuple[str, ...]:
+        """The models that take a fit worth counting, champion first."""
+        return tuple(dict.fromkeys((CHAMPION, *((CHALLENGER,) if self.challenger else ()), *self.also)))
 
 
 @dataclass(frozen=True)
@@ -91,6 +105,12 @@ class Evaluation:
         customer_id, product_id, label of the eligible pairs, with truth columns where there is a truth.
     split
         The day of the split.
+    made
+        customer_id, product_id, label of the offers judged, a row per offer, or of the eligible pairs for adoptions.
+    learned
+        What all models learned from.
+    notes
+        What was asked for and could not be done, in plain words.
     """
 
     found: Backtest
@@ -99,6 +119,9 @@ class Evaluation:
     contenders: Mapping[str, Scores]
     eligible: pa.Table
     split: date
+    made: pa.Table
+    learned: Labelled
+    notes: tuple[str, ...] = ()
 
 
 def evaluate(bank: Bank, policy: Policy, *, options: Options | None = None, step: Step = lambda _: None) -> Evaluation:
@@ -113,16 +136,17 @@ def evaluate(bank: Bank, policy: Policy, *, options: Options | None = None, step
     """
     chosen = options or Options()
     split = chosen.split or time_split(bank)
+    also, notes = _there(chosen.also)
     step(f"Features as of {split}")
     sample = Sample.of(bank, seed=policy.seed)
     spec = discover(sample.bank, split)
     _check_groups(spec, chosen.by)
     learned = labelled(sample.bank, spec, split, seed=policy.seed)
-    names = (CHAMPION, CHALLENGER) if chosen.challenger else (CHAMPION,)
+    names = tuple(n for n in chosen.learned if n not in chosen.also or n in also)
     step(f"Fitting {' and '.join(names)}")
     with ThreadPoolExecutor() as pool:  # both train in compiled code, which leaves the interpreter free
-        fitted = pool.map(lambda name: ranker_named(name, policy.seed).fit(learned.training), names)
-        rankers: dict[str, Ranker] = dict(zip(names, fitted, strict=True))
+        fitted = pool.map(lambda name: contender(name, policy.seed).fit(learned.training), names)
+        rankers: dict[str, Any] = dict(zip(names, fitted, strict=True))
     rankers |= {name: Baseline(name, policy.seed).fit(learned.training) for name in BASELINES}
     details = learned_from(sample, learned)
     engine = Engine.around(rankers[CHAMPION], spec, policy, learned, details=details)
@@ -134,10 +158,25 @@ def evaluate(bank: Bank, policy: Policy, *, options: Options | None = None, step
     scores = {CHAMPION: batch.scores} | {
         n: r.score(batch.features, products) for n, r in rankers.items() if n != CHAMPION
     }
-    offers = _later_labels(bank, split, learned.source)
+    offers = _later_labels(bank, split, learned.source, chosen.until)
     eligible = _eligible_pairs(desk.decider, batch, offers, bank.path)
-    found = _judge(batch, scores, eligible, offers, chosen)
-    return Evaluation(found, engine, batch, scores, eligible, split)
+    made = _offers_made(batch, eligible, offers)
+    found = _judge(batch, scores, eligible, made, chosen)
+    return Evaluation(found, engine, batch, scores, eligible, split, made, learned, notes)
+
+
+def contender(name: str, seed: int) -> Any:
+    """Return an unfitted ranker, or a peer, by name. Raises `ModelError` where there is none of that name."""
+    return PEERS[name](seed=seed) if name in PEERS else ranker_named(name, seed)
+
+
+def _there(names: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return those of the models that can be fitted here, and why the others cannot."""
+    known = (*RANKERS, *PEERS)
+    if strange := [n for n in names if n not in known]:
+        raise ModelError([f"no model '{n}'{did_you_mean(n, known)}; there are {', '.join(known)}" for n in strange])
+    wanting = {name: why for name in names if name in PEERS and (why := PEERS[name].wanting()) is not None}
+    return tuple(n for n in names if n not in wanting), tuple(f"{n} is left out: {w}" for n, w in wanting.items())
 
 
 def time_split(bank: Bank) -> date:
@@ -169,20 +208,23 @@ def _check_groups(spec: FeatureSpec, by: Sequence[str]) -> None:
         raise BankError([f"cannot judge by '{c}'{did_you_mean(c, names)}; there are {there}" for c in strange])
 
 
-def _later_labels(bank: Bank, split: date, source: str) -> pa.Table:
+def _later_labels(bank: Bank, split: date, source: str, until: date | None) -> pa.Table:
     """customer_id, product_id, label of every offer made (or product taken up) from the split on, a row per offer."""
+    end = until or date.max
     if source == RESPONSES:
         made = f"and {OFFER_MADE}" if "arm" in bank.columns("responses") else ""
-        query = f"""select customer_id, product_id, label from responses where offered_on >= $day {made}
+        query = f"""select customer_id, product_id, label from responses
+                    where offered_on >= $day and offered_on < $until {made}
                     order by offered_on, customer_id, product_id, label"""
-        parameters: dict[str, object] = {"day": split}
+        parameters: dict[str, object] = {"day": split, "until": end}
     else:
         query = """select distinct customer_id, product_id, cast(1 as double) as label from holdings
                    where opened_on > $day and opened_on <= $last order by 1, 2"""
-        parameters = {"day": split, "last": split + ADOPTION_WINDOW}
+        parameters = {"day": split, "last": min(split + ADOPTION_WINDOW, end)}
     found = bank.connect().sql(query, params=parameters).to_arrow_table()
     if not found.num_rows or not pc.sum(found.column("label")).as_py():
-        raise ModelError(f"nothing to judge by: no acceptance on or after {split}")
+        before = f" and before {until}" if until else ""
+        raise ModelError(f"nothing to judge by: no acceptance on or after {split}{before}")
     return found
 
 
@@ -218,17 +260,21 @@ def read_truth(folder: Path) -> pa.Table | None:
     return table.select(_KEYS).append_column("response", pa.array(response)).append_column("noiseless", noiseless)
 
 
-def _judge(
-    batch: Batch, scores: Mapping[str, Scores], eligible: pa.Table, offers: pa.Table, options: Options
-) -> Backtest:
+def _offers_made(batch: Batch, eligible: pa.Table, offers: pa.Table) -> pa.Table:
+    """The offers to judged customers of products there are; the eligible pairs where all were taken up (adoptions)."""
     known = pc.is_in(offers.column("customer_id"), value_set=pc.unique(batch.features.customer_ids.combine_chunks()))
     made = offers.filter(known)
     made = made.filter(
         pc.is_in(made.column("product_id"), value_set=batch.products.column("product_id").combine_chunks())
     )
+    accepted = pc.sum(made.column("label")).as_py() or 0
+    return made if 0 < accepted < made.num_rows else eligible  # adoptions: every pair not taken up is a no
+
+
+def _judge(
+    batch: Batch, scores: Mapping[str, Scores], eligible: pa.Table, made: pa.Table, options: Options
+) -> Backtest:
     ranking = _one(batch, scores, eligible, options, ("eligible pairs", _RANKING))
-    if not 0 < pc.sum(made.column("label")).as_py() < made.num_rows:
-        made = eligible  # adoptions: every pair not taken up is a no
     pairs = _one(batch, scores, made, options, ("offers made", _PAIRS))
     return Backtest(pa.concat_tables([ranking.report, pairs.report]), pairs.reliability, pairs.deciles)
 
@@ -242,7 +288,7 @@ def _one(
 ) -> Backtest:
     split, families = kind
     rows, cols = places(batch, pairs)
-    contenders = {name: _contender(name, s, rows, cols) for name, s in scores.items()}
+    contenders = {name: answer(name, s, rows, cols) for name, s in scores.items()}
     truth = None
     if "response" in pairs.column_names and not pairs.column("response").null_count:
         truth = Truth(pairs.column("response").to_numpy(), pairs.column("noiseless").to_numpy())
@@ -259,7 +305,8 @@ def places(batch: Batch, pairs: pa.Table) -> tuple[Indices, Indices]:
     return rows, cols
 
 
-def _contender(name: str, scores: Scores, rows: Indices, cols: Indices) -> Contender:
+def answer(name: str, scores: Scores, rows: Indices, cols: Indices) -> Contender:
+    """Return what a model says of pairs: its probabilities, or scores that only order."""
     log_odds = scores.log_odds[rows, cols].astype(np.float64)
-    probability = name in (CHAMPION, CHALLENGER, "popularity")
+    probability = name in (*RANKERS, "popularity")
     return Contender(sigmoid(log_odds) if probability else log_odds, probability)
