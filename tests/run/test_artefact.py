@@ -16,7 +16,7 @@ from nextoffer.policy.decide import Decided
 from nextoffer.policy.file import Arbitration, Contact, Policy
 from nextoffer.run.engine import Engine, ranker_named
 from nextoffer.tables.bank import Bank
-from tests.run.worlds import AS_OF, RATES, QuickRanker, altered, equal, stored, with_column
+from tests.run.worlds import AS_OF, CUSTOMERS, RATES, QuickRanker, altered, equal, stored, with_column
 
 
 @pytest.fixture
@@ -172,3 +172,19 @@ def test_a_ranker_has_to_be_one_there_is() -> None:
 
 def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_a_model_remembers_how_the_bank_was(engine: Engine, bank: Bank, saved: Path) -> None:
+    loaded = Engine.load(saved)
+    assert loaded.reference == engine.reference
+    assert engine.reference is not None
+    assert engine.reference.customers == CUSTOMERS
+    assert [shape.name for shape in engine.reference.features] == [c.name for c in engine.spec.columns]
+    assert "reference.json" in json.loads((saved / "manifest.json").read_text(encoding="utf-8"))["files"]
+
+
+def test_a_model_without_a_reference_is_loaded_and_saved(engine: Engine, tmp_path: Path) -> None:
+    earlier = replace(engine, reference=None)
+    loaded = Engine.load(earlier.save(tmp_path / "model"))
+    assert loaded.reference is None
+    assert loaded.model_id == earlier.model_id != engine.model_id

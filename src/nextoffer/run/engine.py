@@ -14,6 +14,7 @@ import pyarrow as pa
 from scipy.special import expit
 
 from nextoffer.errors import ArtefactError, FeatureError, ModelError
+from nextoffer.evaluate.reference import Reference
 from nextoffer.features import FeatureSpec, discover, known, stream_known
 from nextoffer.keyed import Ids
 from nextoffer.models.challenger import LightGBMRanker
@@ -32,6 +33,7 @@ from nextoffer.run import artefact
 from nextoffer.run.explain import Explanation, explained
 from nextoffer.run.labels import MAX_CUSTOMERS, Labelled, Sample, labelled, learned_from, natural_of
 from nextoffer.run.namable import closed_columns, kinds_of
+from nextoffer.run.remembered import reference_of, remembered, remembering
 from nextoffer.run.stored import Stored
 from nextoffer.tables.bank import Bank
 from nextoffer.tables.flow import Known
@@ -65,6 +67,9 @@ class Engine:
         What was learned from, in plain values.
     natural
         The propensity without an offer; None where too few offers were held back to learn it from.
+    reference
+        How features and propensities were spread over the customers on the day of the fit; None in a model that was
+        saved before that was kept.
 
     Examples
     --------
@@ -79,6 +84,7 @@ class Engine:
     as_of: date
     details: Mapping[str, Any] = field(default_factory=dict)
     natural: Natural | None = None
+    reference: Reference | None = None
 
     @classmethod
     def fit(
@@ -119,7 +125,8 @@ class Engine:
         stats = FeatureStats.measure(latest, training.pair_features[-1].values(latest))
         natural, told = natural_of(found, ranker, seed=policy.seed)
         every = {**details, "fit": ranker.summary(), "natural": told}
-        return cls(spec, ranker, policy, stats, latest.as_of, every, natural)
+        reference = reference_of(latest, ranker, training.products, seed=policy.seed)
+        return cls(spec, ranker, policy, stats, latest.as_of, every, natural, reference)
 
     def with_policy(self, policy: Policy) -> Engine:
         """Return the same model under another policy."""
@@ -313,6 +320,7 @@ class Engine:
             date.fromisoformat(manifest["as_of"]),
             manifest["details"],
             Natural.load(where),
+            remembered(where),
         )
         engine.__dict__["model_id"] = manifest["model_id"]  # verified by the sums, need not be made again
         return engine
@@ -323,6 +331,8 @@ class Engine:
         self.ranker.save(folder)
         if self.natural is not None:
             self.natural.save(folder)
+        if self.reference is not None:
+            remembering(self.reference, folder)
 
 
 @dataclass(frozen=True)
