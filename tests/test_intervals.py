@@ -19,6 +19,7 @@ from nextoffer.intervals import (
     lift_of_rates,
     mean_of_sums,
     rate,
+    rate_by_customer,
     resample,
     sample_size_for_lift,
 )
@@ -171,3 +172,20 @@ def test_a_mean_of_all_there_are_is_certain_and_one_of_none_is_not_known() -> No
     assert part.high - part.low == pytest.approx((endless.high - endless.low) * 0.5**0.5)
     assert math.isnan(mean_of_sums(0.0, 0.0, 0).estimate)
     assert math.isnan(mean_of_sums(5.0, 25.0, 1).low)
+
+
+@pytest.mark.parametrize("chance", [0.02, 0.2])
+def test_a_rate_by_customer_allows_for_offers_being_alike(chance: float) -> None:
+    """Customers differ in how readily they accept, and get 1 to 8 offers; Wilson over offers holds it less."""
+    rng = np.random.default_rng(31)
+    held = {"by customer": 0, "by offer": 0}
+    for _ in range(1000):
+        offers = rng.integers(1, 9, size=300)
+        hits = rng.binomial(offers, rng.beta(chance * 4, (1 - chance) * 4, size=300))
+        for name, found in (
+            ("by customer", rate_by_customer(hits, offers)),
+            ("by offer", rate(hits.sum(), offers.sum())),
+        ):
+            held[name] += found.low <= chance <= found.high
+    assert 0.93 <= held["by customer"] / 1000 <= 0.98
+    assert held["by offer"] < held["by customer"] - 50

@@ -63,7 +63,7 @@ def test_figures_are_the_metrics(metric, figure):
 
 
 def test_the_curve_of_a_perfect_forecaster_holds_the_diagonal():
-    bins = reliability(*forecasts(4), units(), seed=7)
+    bins = reliability(*forecasts(4), units())
     assert len(bins) == 10
     assert sum(b.observed.n for b in bins) == CUSTOMERS * OFFERS
     assert [b.stated for b in bins] == sorted(b.stated for b in bins)
@@ -72,6 +72,6 @@ def test_the_curve_of_a_perfect_forecaster_holds_the_diagonal():
 
 def test_equal_probabilities_share_one_bin():
     label = forecasts(5)[1]
-    (only,) = reliability(np.full(len(label), 0.25), label, units(), seed=7)
+    (only,) = reliability(np.full(len(label), 0.25), label, units())
     assert only.stated == pytest.approx(0.25)
     assert only.observed.estimate == pytest.approx(label.mean())

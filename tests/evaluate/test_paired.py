@@ -75,3 +75,12 @@ def test_calibration_of_a_product_that_is_off() -> None:
     assert rows["a"]["low"] > 0.3
     assert rows["a"]["n"] == 300
     assert sum(rows[p]["low"] < 0 < rows[p]["high"] for p in "bcd") >= 2
+
+
+def test_a_product_that_nobody_accepted_is_not_certain() -> None:
+    """Of 75 customers none accepted: up to 5 of 100 may (Wilson), whatever resampling zeros would say."""
+    made = pa.table({"customer_id": range(75), "product_id": ["a"] * 75, "label": [0] * 75})
+    (row,) = calibration_by_product(made, "m", np.full(75, 0.014)).to_pylist()
+    assert (row["stated"], row["accepted"]) == (pytest.approx(0.014), 0.0)
+    assert row["low"] == pytest.approx(0.014 - 0.0487, abs=2e-4)
+    assert row["high"] == pytest.approx(0.014)

@@ -113,7 +113,7 @@ def _reliability(
         return {}
     units = Units.of(pairs.customer, pairs.customers, seed=settings.seed)
     return {
-        name: calibration.reliability(contender.score, pairs.label, units, seed=settings.seed)
+        name: calibration.reliability(contender.score, pairs.label, units)
         for name, contender in contenders.items()
         if contender.probability
     }

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from nextoffer.evaluate.figures import Figure, Units, intervals, ratio
-from nextoffer.intervals import Interval
+from nextoffer.evaluate.figures import Figure, Units, ratio
+from nextoffer.intervals import Interval, rate_by_customer
 
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]
@@ -89,7 +89,7 @@ class ReliabilityBin:
 
 
 def reliability(
-    probability: npt.ArrayLike, label: npt.ArrayLike, units: Units, *, seed: int, bins: int = 10
+    probability: npt.ArrayLike, label: npt.ArrayLike, units: Units, *, bins: int = 10
 ) -> tuple[ReliabilityBin, ...]:
     """Return the reliability curve, lowest probabilities first; bins that ties leave empty are left out."""
     chance, happened = _arrays(probability, label)
@@ -98,10 +98,10 @@ def reliability(
         units.pair_table(which, values, width=bins) for values in (np.ones_like(chance), happened, chance)
     )
     filled = np.flatnonzero(count.sum(axis=0) > 0)
-    rates = [Figure(np.stack([hits[:, b], count[:, b]], axis=1), ratio, int(count[:, b].sum())) for b in filled]
     means = stated.sum(axis=0)[filled] / count.sum(axis=0)[filled]
-    observed = intervals(rates, seed=seed)
-    return tuple(ReliabilityBin(float(m), o) for m, o in zip(means, observed, strict=True))
+    return tuple(
+        ReliabilityBin(float(m), rate_by_customer(hits[:, b], count[:, b])) for m, b in zip(means, filled, strict=True)
+    )
 
 
 def _arrays(probability: npt.ArrayLike, label: npt.ArrayLike) -> tuple[Floats, Floats]:

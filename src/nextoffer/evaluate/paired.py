@@ -19,7 +19,7 @@ from nextoffer.evaluate import calibration, discrimination
 from nextoffer.evaluate.figures import Figure, Units, difference, intervals, ratio
 from nextoffer.evaluate.pairs import Contender, Pairs, number_pairs
 from nextoffer.evaluate.ranking import RANKING_METRICS, tie_groups
-from nextoffer.intervals import Interval, resample
+from nextoffer.intervals import rate_by_customer, resample
 from nextoffer.tables.flow import ids_as_text
 
 Floats = npt.NDArray[np.float64]
@@ -183,7 +183,11 @@ def holm_adjusted(chances: Sequence[float]) -> list[float]:
 
 
 def calibration_by_product(made: pa.Table, model: str, stated: npt.ArrayLike) -> pa.Table:
-    """Return what `model` stated of each product's offers, and what happened (`BY_PRODUCT`); bootstrap by customer."""
+    """Return what `model` stated of each product's offers, and what happened (`BY_PRODUCT`).
+
+    The interval of stated − accepted is what is stated less that of the share accepted (`rate_by_customer`): what was
+    stated is known.
+    """
     chance = np.asarray(stated, dtype=np.float64)
     pairs = number_pairs(made.select(["customer_id", "product_id", "label"]))
     names = np.array(ids_as_text(made.column("product_id")), dtype=object)
@@ -192,8 +196,9 @@ def calibration_by_product(made: pa.Table, model: str, stated: npt.ArrayLike) ->
         index = np.flatnonzero(names == name)
         part = pairs.take(index)
         units = Units.of(part.customer, part.customers, seed=7)
-        gap = Figure(units.pair_sums(chance[index] - part.label, np.ones(len(index))), ratio, part.customers)
-        found: Interval = intervals([gap], seed=7)[0]
-        told = {"stated": float(chance[index].mean()), "accepted": float(part.label.mean())}
-        rows.append({"model": model, "product_id": name} | told | vars(found))
+        hits, offers = units.pair_sums(part.label.astype(np.float64), np.ones(len(index))).T
+        accepted, said = rate_by_customer(hits, offers), float(chance[index].mean())
+        told = {"stated": said, "accepted": accepted.estimate, "estimate": said - accepted.estimate}
+        bounds = {"low": said - accepted.high, "high": said - accepted.low, "n": part.customers}
+        rows.append({"model": model, "product_id": name} | told | bounds)
     return pa.Table.from_pylist(rows, schema=BY_PRODUCT)
