@@ -23,6 +23,7 @@ COMMANDS = (
     "score",
     "evaluate",
     "explain",
+    "card",
     "policy",
     "policy check",
     "policy diff",

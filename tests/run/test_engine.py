@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from datetime import date, timedelta
 from pathlib import Path
@@ -16,6 +17,7 @@ from nextoffer.models.ranker import sigmoid
 from nextoffer.policy.decide import Decided
 from nextoffer.policy.file import Contact, Policy
 from nextoffer.policy.rules import OwnRule
+from nextoffer.run.artefact import MANIFEST
 from nextoffer.run.engine import Engine
 from nextoffer.run.labels import customer_count
 from nextoffer.tables.bank import Bank
@@ -246,7 +248,13 @@ def test_sensitive_and_excluded_columns_are_never_learned_from(small: Path, tmp_
     assert "income" in names
     assert not names & {"faith", "age"}
     saved = engine.save(tmp_path / "model")
-    assert not [p.name for p in saved.iterdir() if b"faith" in p.read_bytes() or b'"age"' in p.read_bytes()]
+    named = [p.name for p in saved.iterdir() if b"faith" in p.read_bytes() or b'"age"' in p.read_bytes()]
+    assert named == [MANIFEST]  # which names them for one thing alone: that they were kept out
+    noted = engine.details["noted"]
+    assert noted["closed"] == {"faith": "sensitive", "age": "excluded"}
+    others = json.dumps({**engine.details, "noted": {**noted, "closed": {}}})
+    assert "faith" not in others
+    assert '"age"' not in others
 
 
 def test_the_day_decided_for_may_be_another(engine: Engine, bank: Bank, decided: Decided) -> None:

@@ -14,6 +14,7 @@ import typer
 from nextoffer import __version__
 from nextoffer.cli import (
     allocate,
+    card,
     check,
     demo,
     evaluate,
@@ -50,6 +51,7 @@ for command in (
     evaluate.evaluate,
     evaluate_policy.evaluate_policy,
     explain.explain,
+    card.card,
     fairness.fairness,
     simulate_policy.simulate_policy,
 ):

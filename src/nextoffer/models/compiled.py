@@ -15,7 +15,7 @@ from nextoffer.models.pairs import PairFeatures
 from nextoffer.models.products import Products
 from nextoffer.models.scorecard import Scorecard, ScorecardScores
 from nextoffer.models.spread import between_products
-from nextoffer.tables.flow import FeatureTable
+from nextoffer.tables.flow import FeatureTable, Floats
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,15 @@ class CompiledRanker:
         Learned by `fit`; None before.
     summary_
         What was chosen and learned, in plain values.
+    held_out_
+        (m,) log-odds of the training pairs by parts that were fitted without their customers; not saved. None where a
+        ranker has none.
     """
 
     card_: Scorecard | None = field(default=None, kw_only=True)
     pairs_: PairFeatures | None = field(default=None, kw_only=True)
     summary_: dict[str, Any] = field(default_factory=dict, kw_only=True)
+    held_out_: Floats | None = field(default=None, kw_only=True, compare=False, repr=False)
 
     @property
     def reads(self) -> frozenset[str]:

@@ -67,7 +67,9 @@ class GlassboxRanker(CompiledRanker):
         card = with_average(assemble(design, offset, terms, multipliers), training.snapshots[-1], pairs)
         known = learned_spread(design, training, offset.affinity, terms=terms, multipliers=multipliers, card=card)
         summary = _summary(design, training, offset, terms, multipliers)
-        return replace(self, card_=replace(card, spread=known, unseen=training.unseen), pairs_=pairs, summary_=summary)
+        held_out = offset.base + parts @ multipliers[:-1] + multipliers[-1]
+        card = replace(card, spread=known, unseen=training.unseen)
+        return replace(self, card_=card, pairs_=pairs, summary_=summary, held_out_=held_out)
 
     def _boosted(self, design: Design, training: Training, folds: Indices, offset: Offset) -> list[Term]:
         if self.boosting is None:

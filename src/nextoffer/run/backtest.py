@@ -41,6 +41,7 @@ from nextoffer.run.labels import (
     learned_from,
     sampled_customers,
 )
+from nextoffer.run.noted import noted_of_bank
 from nextoffer.tables.bank import Bank
 from nextoffer.tables.flow import Indices, Scores
 
@@ -148,7 +149,7 @@ def evaluate(bank: Bank, policy: Policy, *, options: Options | None = None, step
         fitted = pool.map(lambda name: contender(name, policy.seed).fit(learned.training), names)
         rankers: dict[str, Any] = dict(zip(names, fitted, strict=True))
     rankers |= {name: Baseline(name, policy.seed).fit(learned.training) for name in BASELINES}
-    details = learned_from(sample, learned)
+    details = learned_from(sample, learned) | {"noted": noted_of_bank(sample.bank, learned)}
     engine = Engine.around(rankers[CHAMPION], spec, policy, learned, details=details)
     step("Scoring and judging")
     judged = sampled_customers(bank, MAX_CUSTOMERS, seed=policy.seed, purpose="judged")

@@ -20,6 +20,7 @@ from nextoffer.keyed import Ids
 from nextoffer.models.challenger import LightGBMRanker
 from nextoffer.models.choice import ChoiceRanker
 from nextoffer.models.collaborative import SpendMap
+from nextoffer.models.compiled import CompiledRanker
 from nextoffer.models.glassbox import GlassboxRanker
 from nextoffer.models.natural import Natural
 from nextoffer.models.products import Products
@@ -33,6 +34,7 @@ from nextoffer.run import artefact
 from nextoffer.run.explain import Explanation, explained
 from nextoffer.run.labels import MAX_CUSTOMERS, Labelled, Sample, labelled, learned_from, natural_of
 from nextoffer.run.namable import closed_columns, kinds_of
+from nextoffer.run.noted import noted_of_bank, noted_of_fit
 from nextoffer.run.remembered import reference_of, remembered, remembering
 from nextoffer.run.stored import Stored
 from nextoffer.tables.bank import Bank
@@ -113,7 +115,8 @@ class Engine:
         spec = discover(sample.bank, as_of)
         found = labelled(sample.bank, spec, as_of, seed=chosen.seed, spend_map=spend_map)
         fitted = (ranker or GlassboxRanker(seed=chosen.seed)).fit(found.training)
-        return cls.around(fitted, spec, chosen, found, details=learned_from(sample, found))
+        details = learned_from(sample, found) | {"noted": noted_of_bank(sample.bank, found)}
+        return cls.around(fitted, spec, chosen, found, details=details)
 
     @classmethod
     def around(
@@ -124,8 +127,11 @@ class Engine:
         latest = training.snapshots[-1]
         stats = FeatureStats.measure(latest, training.pair_features[-1].values(latest))
         natural, told = natural_of(found, ranker, seed=policy.seed)
-        every = {**details, "fit": ranker.summary(), "natural": told}
+        noted = {**details.get("noted", {}), **noted_of_fit(ranker, training, seed=policy.seed)}
+        every = {**details, "fit": ranker.summary(), "natural": told, "noted": noted}
         reference = reference_of(latest, ranker, training.products, seed=policy.seed)
+        if isinstance(ranker, CompiledRanker):
+            ranker = replace(ranker, held_out_=None)  # a number for each training pair: told, and no longer needed
         return cls(spec, ranker, policy, stats, latest.as_of, every, natural, reference)
 
     def with_policy(self, policy: Policy) -> Engine:

@@ -81,12 +81,15 @@ class Labelled:
     held_back
         The offers of a control arm, which were not made: 1 where the customer took the product up all the same. None
         where there are none.
+    days
+        On which offers were made, or windows of adoptions began, rising.
     """
 
     training: Training
     source: str
     refusals_share: float
     held_back: Training | None = None
+    days: tuple[date, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -148,7 +151,8 @@ def labelled(bank: Bank, spec: FeatureSpec, as_of: date, *, seed: int, spend_map
         There are neither responses nor dated holdings before `as_of`.
     """
     labels = _labels(bank, as_of, seed)
-    dates = _snapshot_dates(sorted(set(labels.data.column("day").to_pylist())))
+    days = sorted(set(labels.data.column("day").to_pylist()))
+    dates = _snapshot_dates(days)
     made = _Placed.of(labels.data, dates)
     held_back = None if labels.held_back is None else _Placed.of(labels.held_back, dates)
     snapshots: list[FeatureTable] = []
@@ -170,6 +174,7 @@ def labelled(bank: Bank, spec: FeatureSpec, as_of: date, *, seed: int, spend_map
         labels.source,
         labels.share,
         None if held_back is None else held_back.training(others, products, spend_map),
+        tuple(days),
     )
 
 
