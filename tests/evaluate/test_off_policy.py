@@ -137,3 +137,22 @@ def test_overlap() -> None:
     wrong = Overlap.of(replace(log, targets=np.minimum(1.0, 3 * log.pscores)))
     assert any("not the probabilities" in words for words in wrong.warnings)
     assert wrong.to_dict()["decisions"] == len(log)
+
+
+def test_few_rewards_are_told_and_their_bounds_know_of_the_weights_without_any() -> None:
+    log, modelled = logged(9, sharpness=0.6)
+    seldom = replace(
+        log, rewards=np.where(np.flatnonzero(log.rewards)[:4][:, None] == np.arange(len(log)), 1.0, 0.0).sum(axis=0)
+    )
+    told = Overlap.of(seldom)
+    assert told.rewarded <= 4.0
+    assert any("rewarded decisions: too few" in words for words in told.warnings)
+    assert not any("rewarded decisions" in words for words in Overlap.of(log).warnings)
+    found = ips(seldom)
+    alone = mean_by_customer(seldom.weights * seldom.rewards, seldom.places)
+    assert found.high > alone.high
+    assert found.estimate == alone.estimate
+    nothing = replace(log, rewards=np.zeros(len(log)))
+    assert Overlap.of(nothing).rewarded == 0.0
+    for name, estimate in ESTIMATORS.items():
+        assert np.isnan(estimate(nothing, modelled).low) == (name != "dm"), name

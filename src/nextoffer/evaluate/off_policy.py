@@ -12,10 +12,16 @@ q(x, a) that was not fitted on the customers it is asked about::
 
 IPS and DR are without bias if the pscores are right and the old policy could choose all that the new one does; DR is
 also if only q is right. Intervals rest on each customer's influence on the estimate (decisions of one customer are not
-independent): ``Σ_c (Σ_{i in c} ψ_i − V)² · C/(C − 1) / m²``. Student's quantile t has the degrees of freedom that the
+independent): ``Σ_c (Σ_{i in c} ψ_i − V)² · C/(C − 1) / m²``. Student's quantile t has the degrees of freedom f that the
 spread's own kurtosis leaves (Satterthwaite 1946, Biometrics Bull. 2); the end on the longer tail's side is moved out by
 |skewness| · (2 t² + 1) / (6 √C) standard errors, the first term of Hall 1992 (JRSS B 54): great weights are rare, and
 a log without them shows too low a value and too small a spread. Moving both ends held the truth less often.
+
+Where few decisions decide (f small), their own squares say little of the spread. It is then drawn, by 20 / (f + 20),
+towards what it would be if every decision's error were as the log's errors on the whole, which has the weights of all
+decisions in it, not only of those that were rewarded: ``mean of w² · (Σ w e² + w̄ e_max²) / (Σ w + w̄)`` with e the part
+that the weight multiplies; one error of the greatest size is added. So with the skewness. Never to less. A log in which
+nothing was earned has no bounds.
 """
 
 from __future__ import annotations
@@ -34,6 +40,8 @@ from nextoffer.tables.flow import Floats, Indices
 
 _QUANTILES = (0.999, 0.995, 0.99, 0.98, 0.95, 0.9)
 _TWO_ERRORS = 0.9545
+_PRIOR = 20.0
+"""Degrees of freedom that the errors of all decisions count for, beside those of the spread itself."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +133,7 @@ def ips(log: Log, *, level: float = 0.95) -> Interval:
     >>> ips(log).estimate, snips(log).estimate
     (1.0, 1.0)
     """
-    return mean_by_customer(log.weights * log.rewards, log.places, level=level)
+    return _earned(log, 0.0, log.weights, log.rewards, level)
 
 
 def snips(log: Log, *, level: float = 0.95) -> Interval:
@@ -138,8 +146,8 @@ def snips(log: Log, *, level: float = 0.95) -> Interval:
         return Interval(float("nan"), float("nan"), float("nan"), int(log.places.max(initial=-1)) + 1)
     mass = np.ones(len(log)) if log.mass is None else log.mass
     rate = float(log.weights @ log.rewards) / total
-    influence = mass.mean() * len(log) / total * log.weights * (log.rewards - rate) + rate * mass
-    return mean_by_customer(influence, log.places, level=level)
+    scale = mass.mean() * len(log) / total * log.weights
+    return _earned(log, rate * mass, scale, log.rewards - rate, level)
 
 
 def direct(log: Log, modelled: Modelled, *, level: float = 0.95) -> Interval:
@@ -149,7 +157,7 @@ def direct(log: Log, modelled: Modelled, *, level: float = 0.95) -> Interval:
 
 def doubly_robust(log: Log, modelled: Modelled, *, level: float = 0.95) -> Interval:
     """Return the doubly robust value (Dudík et al. 2014): the model's, corrected by weighted errors."""
-    return mean_by_customer(_corrected(log, modelled, np.inf), log.places, level=level)
+    return _earned(log, modelled.target, log.weights, log.rewards - modelled.chosen, level)
 
 
 def switch(log: Log, modelled: Modelled, *, threshold: float | None = None, level: float = 0.95) -> Interval:
@@ -158,7 +166,8 @@ def switch(log: Log, modelled: Modelled, *, threshold: float | None = None, leve
     Less noise for some bias. Its own interval would know nothing of the bias, so it is joined to the doubly robust one.
     """
     chosen = best_threshold(log, modelled) if threshold is None else threshold
-    own = mean_by_customer(_corrected(log, modelled, chosen), log.places, level=level)
+    kept = np.where(log.weights <= chosen, log.weights, 0.0)
+    own = _earned(log, modelled.target, kept, log.rewards - modelled.chosen, level)
     wider = doubly_robust(log, modelled, level=level)
     return Interval(own.estimate, float(np.fmin(own.low, wider.low)), float(np.fmax(own.high, wider.high)), own.n)
 
@@ -199,12 +208,13 @@ WITHOUT_MODEL = ("ips", "snips")
 
 def on_policy(log: Log, *, level: float = 0.95) -> Interval:
     """Return what the old policy earned: the mean reward, by customer."""
-    return mean_by_customer(log.rewards, log.places, level=level)
+    return _earned(log, 0.0, np.ones(len(log)), log.rewards, level)
 
 
 def difference(log: Log, modelled: Modelled, *, level: float = 0.95) -> Interval:
     """Return how much more per decision the new policy would earn than the old one did, by the doubly robust value."""
-    return mean_by_customer(_corrected(log, modelled, np.inf) - log.rewards, log.places, level=level)
+    fixed = modelled.target - modelled.chosen
+    return _earned(log, fixed, log.weights - 1, log.rewards - modelled.chosen, level)
 
 
 def mean_by_customer(values: Floats, places: Indices, *, level: float = 0.95) -> Interval:
@@ -219,6 +229,17 @@ def mean_by_customer(values: Floats, places: Indices, *, level: float = 0.95) ->
     >>> i.estimate, i.low, i.high, i.n
     (0.5, 0.5, 0.5, 2)
     """
+    return _weighted(values, np.zeros(len(values)), np.zeros(len(values)), places, level=level)
+
+
+def _earned(log: Log, fixed: Floats | float, scale: Floats, errors: Floats, level: float) -> Interval:
+    found = _weighted(fixed, scale, errors, log.places, level=level)
+    return found if log.rewards.any() else Interval(found.estimate, float("nan"), float("nan"), found.n)
+
+
+def _weighted(fixed: Floats | float, scale: Floats, errors: Floats, places: Indices, *, level: float) -> Interval:
+    """Return the mean of fixed + scale · errors, each (m,), with the interval that the head of this file tells."""
+    values = np.asarray(fixed + scale * errors)
     if not len(values):
         return Interval(float("nan"), float("nan"), float("nan"), 0)
     estimate = float(values.mean())
@@ -226,21 +247,58 @@ def mean_by_customer(values: Floats, places: Indices, *, level: float = 0.95) ->
     count = len(influence)
     if count < 2:
         return Interval(estimate, float("nan"), float("nan"), count)
-    error = sqrt(float((influence**2).sum()) * count / (count - 1)) / len(values)
-    quantile, moved = _ends(influence, level)
-    low, high = estimate + (min(moved, 0.0) - quantile) * error, estimate + (max(moved, 0.0) + quantile) * error
-    return Interval(estimate, low, high, count)
+    rest = np.bincount(places, weights=np.asarray(values - scale * errors)).astype(np.float64)
+    own = _Moments(float((influence**2).sum()) * count / (count - 1), float((influence**3).sum()))
+    freedom = _freedom(influence)
+    found = own.drawn(_expected(rest - rest.mean(), scale, errors), _PRIOR / (freedom + _PRIOR))
+    quantile = float(stdtrit(freedom, (1 + level) / 2))
+    moved = float(np.clip(found.skewness * (2 * quantile**2 + 1) / 6, -quantile, quantile))
+    error = sqrt(found.squares) / len(values)
+    return Interval(
+        estimate,
+        estimate + (min(moved, 0.0) - quantile) * error,
+        estimate + (max(moved, 0.0) + quantile) * error,
+        count,
+    )
 
 
-def _ends(influence: Floats, level: float) -> tuple[float, float]:
-    """Return half the width and how far the longer end is moved out, in standard errors, from influences (C,)."""
+@dataclass(frozen=True)
+class _Moments:
+    """Sums of the squares and of the cubes of influences; `skewness` is that of their mean."""
+
+    squares: float
+    cubes: float
+
+    @property
+    def skewness(self) -> float:
+        return self.cubes / self.squares**1.5 if self.squares > 0 else 0.0
+
+    def drawn(self, to: _Moments, share: float) -> _Moments:
+        """Return the moments drawn by this share towards others that are wider, or more skewed to the same side."""
+        squares = self.squares + share * max(to.squares - self.squares, 0.0)
+        skewness, other = self.skewness, to.cubes / max(to.squares, self.squares) ** 1.5 if squares > 0 else 0.0
+        if skewness * other > 0 and abs(other) > abs(skewness):
+            skewness += share * (other - skewness)
+        return _Moments(squares, skewness * squares**1.5)
+
+
+def _freedom(influence: Floats) -> float:
+    """Return the degrees of freedom of the spread of influences (C,)."""
     count, squares = len(influence), influence**2
     mean = float(squares.mean())
-    if mean <= 0:
-        return 0.0, 0.0
-    kurtosis = float((squares**2).mean()) / mean**2
-    freedom = float(np.clip(2 * count / max(kurtosis - 1, 1e-9), 1.0, count - 1))
-    quantile = float(stdtrit(freedom, (1 + level) / 2))
-    skewness = float((squares * influence).mean()) / mean**1.5
-    moved = skewness * (2 * quantile**2 + 1) / (6 * sqrt(count))
-    return quantile, float(np.clip(moved, -quantile, quantile))
+    kurtosis = float((squares**2).mean()) / mean**2 if mean > 0 else 0.0
+    return float(np.clip(2 * count / max(kurtosis - 1, 1e-9), 1.0, count - 1))
+
+
+def _expected(rest: Floats, scale: Floats, errors: Floats) -> _Moments:
+    """Return the moments if all decisions' errors were alike; `rest` (C,) is what customers differ in beside them."""
+    size = np.abs(scale)
+    all_of_it = float(size.sum())
+    if all_of_it <= 0:
+        return _Moments(float((rest**2).sum()), 0.0)
+    one = all_of_it / len(size)
+    greatest = float(errors[np.abs(errors).argmax()])
+    squared, cubed = (float(size @ errors**power + one * greatest**power) / (all_of_it + one) for power in (2, 3))
+    level = float(scale @ errors) ** 2 / len(size)
+    squares = float((rest**2).sum()) + squared * float((scale**2).sum()) - level
+    return _Moments(squares, cubed * float((scale**3).sum()))

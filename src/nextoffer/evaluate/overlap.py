@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
+import numpy as np
+
 from nextoffer.evaluate.off_policy import Log, mean_by_customer
 from nextoffer.intervals import Interval
 
@@ -18,6 +20,8 @@ THIN = 0.1
 """So is an effective share of the log below this,"""
 HEAVY = 0.05
 """and one decision that carries more than this share of all weight."""
+TELLING = 10.0
+"""Fewer rewarded decisions than that, in effect, are told too: then no interval holds the truth as often as it says."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,8 @@ class Overlap:
         What the mean weight should be.
     mean_weight
         What it is, with its interval.
+    rewarded
+        Rewarded decisions in effect: (Σ w |r|)² / Σ (w r)².
     """
 
     decisions: int
@@ -48,12 +54,14 @@ class Overlap:
     untouched: float
     expected_weight: float
     mean_weight: Interval
+    rewarded: float
 
     @classmethod
     def of(cls, log: Log) -> Overlap:
         """Return the overlap of a log with at least one decision."""
         w = log.weights
         total, squares = float(w.sum()), float((w**2).sum())
+        earned = np.abs(w * log.rewards)
         return cls(
             len(log),
             int(log.places.max()) + 1,
@@ -63,6 +71,7 @@ class Overlap:
             float((w == 0).mean()),
             1.0 if log.mass is None else float(log.mass.mean()),
             mean_by_customer(w, log.places),
+            float(earned.sum()) ** 2 / float((earned**2).sum()) if earned.any() else 0.0,
         )
 
     @property
@@ -92,6 +101,11 @@ class Overlap:
             (
                 self.effective > 0 and self.largest_share > HEAVY,
                 f"one decision carries {self.largest_share:.0%} of all weight (weight {self.largest_weight:,.0f})",
+            ),
+            (
+                self.effective > 0 and self.rewarded < TELLING,
+                f"what the new policy would earn rests on about {self.rewarded:,.0f} rewarded decisions: too few for "
+                "an interval to be relied on",
             ),
             (
                 bool(self.effective > 0 and high < self.expected_weight),
