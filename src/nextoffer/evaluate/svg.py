@@ -45,7 +45,7 @@ def round_ticks(low: float, high: float, *, about: int = 4) -> list[float]:
         return []
     rough = (high - low) / about
     power = 10.0 ** floor(log10(rough))
-    step = min((m * power for m in (1, 2, 2.5, 5, 10)), key=lambda s: abs(s - rough))
+    step = min((m * power for m in (1, 2, 5, 10)), key=lambda s: abs(s - rough))
     return [round(i * step, 12) + 0.0 for i in range(ceil(low / step - 1e-9), floor(high / step + 1e-9) + 1)]
 
 
