@@ -17,7 +17,7 @@ spread's own kurtosis leaves (Satterthwaite 1946, Biometrics Bull. 2); the end o
 |skewness| · (2 t² + 1) / (6 √C) standard errors, the first term of Hall 1992 (JRSS B 54): great weights are rare, and
 a log without them shows too low a value and too small a spread. Moving both ends held the truth less often.
 
-Where few decisions decide (f small), their own squares say little of the spread. It is then drawn, by 20 / (f + 20),
+Where few decisions decide (f small), their own squares say little of the spread. It is then drawn, by 50 / (f + 50),
 towards what it would be if every decision's error were as the log's errors on the whole, which has the weights of all
 decisions in it, not only of those that were rewarded: ``mean of w² · (Σ w e² + w̄ e_max²) / (Σ w + w̄)`` with e the part
 that the weight multiplies; one error of the greatest size is added. So with the skewness. Never to less. A log in which
@@ -40,7 +40,7 @@ from nextoffer.tables.flow import Floats, Indices
 
 _QUANTILES = (0.999, 0.995, 0.99, 0.98, 0.95, 0.9)
 _TWO_ERRORS = 0.9545
-_PRIOR = 20.0
+_PRIOR = 50.0
 """Degrees of freedom that the errors of all decisions count for, beside those of the spread itself."""
 
 
@@ -214,7 +214,7 @@ def on_policy(log: Log, *, level: float = 0.95) -> Interval:
 def difference(log: Log, modelled: Modelled, *, level: float = 0.95) -> Interval:
     """Return how much more per decision the new policy would earn than the old one did, by the doubly robust value."""
     fixed = modelled.target - modelled.chosen
-    return _earned(log, fixed, log.weights - 1, log.rewards - modelled.chosen, level)
+    return _earned(log, fixed, log.weights - 1, log.rewards - modelled.chosen, level, counts=log.weights)
 
 
 def mean_by_customer(values: Floats, places: Indices, *, level: float = 0.95) -> Interval:
@@ -229,17 +229,48 @@ def mean_by_customer(values: Floats, places: Indices, *, level: float = 0.95) ->
     >>> i.estimate, i.low, i.high, i.n
     (0.5, 0.5, 0.5, 2)
     """
-    return _weighted(values, np.zeros(len(values)), np.zeros(len(values)), places, level=level)
+    none = np.zeros(len(values))
+    return _weighted(values, _Errors(none, none, none), places, level=level)
 
 
-def _earned(log: Log, fixed: Floats | float, scale: Floats, errors: Floats, level: float) -> Interval:
-    found = _weighted(fixed, scale, errors, log.places, level=level)
+def _earned(
+    log: Log, fixed: Floats | float, scale: Floats, errors: Floats, level: float, *, counts: Floats | None = None
+) -> Interval:
+    alike = _Errors(scale, errors, np.abs(scale) if counts is None else counts)
+    found = _weighted(fixed, alike, log.places, level=level)
     return found if log.rewards.any() else Interval(found.estimate, float("nan"), float("nan"), found.n)
 
 
-def _weighted(fixed: Floats | float, scale: Floats, errors: Floats, places: Indices, *, level: float) -> Interval:
+@dataclass(frozen=True, eq=False)
+class _Errors:
+    """What is multiplied by weights, each (m,): `scale` · `errors`, and how much an error `counts` for what all are."""
+
+    scale: Floats
+    errors: Floats
+    counts: Floats
+
+    @property
+    def values(self) -> Floats:
+        return np.asarray(self.scale * self.errors)
+
+    def moments(self, rest: Floats) -> _Moments:
+        """Return the moments if all errors were alike; `rest` (C,) is what customers differ in beside them."""
+        total = float(self.counts.sum())
+        if total <= 0:
+            return _Moments(float((rest**2).sum()), 0.0)
+        one = total / len(self.counts)
+        greatest = float(self.errors[np.abs(self.errors).argmax()])
+        squared, cubed = (
+            float(self.counts @ self.errors**power + one * greatest**power) / (total + one) for power in (2, 3)
+        )
+        level = float(self.values.sum()) ** 2 / len(self.counts)
+        squares = float((rest**2).sum()) + squared * float((self.scale**2).sum()) - level
+        return _Moments(squares, cubed * float((self.scale**3).sum()))
+
+
+def _weighted(fixed: Floats | float, errors: _Errors, places: Indices, *, level: float) -> Interval:
     """Return the mean of fixed + scale · errors, each (m,), with the interval that the head of this file tells."""
-    values = np.asarray(fixed + scale * errors)
+    values = np.asarray(fixed + errors.values)
     if not len(values):
         return Interval(float("nan"), float("nan"), float("nan"), 0)
     estimate = float(values.mean())
@@ -247,10 +278,11 @@ def _weighted(fixed: Floats | float, scale: Floats, errors: Floats, places: Indi
     count = len(influence)
     if count < 2:
         return Interval(estimate, float("nan"), float("nan"), count)
-    rest = np.bincount(places, weights=np.asarray(values - scale * errors)).astype(np.float64)
+    rest = values - errors.values
     own = _Moments(float((influence**2).sum()) * count / (count - 1), float((influence**3).sum()))
     freedom = _freedom(influence)
-    found = own.drawn(_expected(rest - rest.mean(), scale, errors), _PRIOR / (freedom + _PRIOR))
+    others = errors.moments(np.bincount(places, weights=rest - rest.mean()).astype(np.float64))
+    found = own.drawn(others, _PRIOR / (freedom + _PRIOR))
     quantile = float(stdtrit(freedom, (1 + level) / 2))
     moved = float(np.clip(found.skewness * (2 * quantile**2 + 1) / 6, -quantile, quantile))
     error = sqrt(found.squares) / len(values)
@@ -288,17 +320,3 @@ def _freedom(influence: Floats) -> float:
     mean = float(squares.mean())
     kurtosis = float((squares**2).mean()) / mean**2 if mean > 0 else 0.0
     return float(np.clip(2 * count / max(kurtosis - 1, 1e-9), 1.0, count - 1))
-
-
-def _expected(rest: Floats, scale: Floats, errors: Floats) -> _Moments:
-    """Return the moments if all decisions' errors were alike; `rest` (C,) is what customers differ in beside them."""
-    size = np.abs(scale)
-    all_of_it = float(size.sum())
-    if all_of_it <= 0:
-        return _Moments(float((rest**2).sum()), 0.0)
-    one = all_of_it / len(size)
-    greatest = float(errors[np.abs(errors).argmax()])
-    squared, cubed = (float(size @ errors**power + one * greatest**power) / (all_of_it + one) for power in (2, 3))
-    level = float(scale @ errors) ** 2 / len(size)
-    squares = float((rest**2).sum()) + squared * float((scale**2).sum()) - level
-    return _Moments(squares, cubed * float((scale**3).sum()))
