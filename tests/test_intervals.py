@@ -10,11 +10,9 @@ from hypothesis import strategies as st
 
 from nextoffer import intervals
 from nextoffer.intervals import (
-    Interval,
     bootstrap,
     bootstrap_mean,
     bootstrap_means,
-    from_replicates,
     heaps,
     lift_of_rates,
     mean_of_sums,
@@ -147,15 +145,6 @@ def test_sample_size_refuses_impossible_rates(base, lift):
 def test_no_sample_sees_no_lift():
     with pytest.raises(ValueError, match="lift of 0"):
         sample_size_for_lift(0.1, 0.0)
-
-
-def test_reflected_intervals_mirror_the_percentiles():
-    found = from_replicates(4.0, np.linspace(4.0, 6.0, 2001), 50, level=0.9, reflect=True)
-    assert found == Interval(4.0, pytest.approx(2.1), pytest.approx(3.9), 50)
-
-
-def test_reflected_intervals_of_errors_stop_at_zero():
-    assert from_replicates(1.0, np.linspace(1.0, 3.0, 2001), 50, reflect=True).low == 0.0
 
 
 def test_a_mean_out_of_sums_is_students() -> None:

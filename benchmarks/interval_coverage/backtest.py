@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import lru_cache, partial
 
 import numpy as np
@@ -16,11 +17,12 @@ import pyarrow as pa
 from scipy.special import expit
 
 from nextoffer.evaluate.calibration import reliability
-from nextoffer.evaluate.discrimination import lift_figures
+from nextoffer.evaluate.discrimination import lift_intervals
 from nextoffer.evaluate.figures import Figure, Units, difference, intervals
 from nextoffer.evaluate.judge import Settings, judge
 from nextoffer.evaluate.paired import Sheet, calibration_by_product
 from nextoffer.evaluate.pairs import Contender, Pairs, Truth
+from nextoffer.intervals import Interval
 
 Floats = npt.NDArray[np.float64]
 Generator = np.random.Generator
@@ -73,6 +75,7 @@ OF_MODEL = {
     "NDCG@5 minus baseline": f"ndcg@5 minus {BASE}",
     "AUC minus baseline": f"auc minus {BASE}",
     "log loss minus baseline": f"log_loss minus {BASE}",
+    "calibration error minus baseline": f"calibration_error minus {BASE}",
     "lift over baseline": f"lift over {BASE}",
     "NDCG@5, share of achievable": "ndcg@5 share of achievable",
     "AUC, share of achievable": "auc share of achievable",
@@ -87,9 +90,13 @@ def _figures(pairs: Pairs, contenders: Mapping[str, Contender], truth: Truth) ->
     out = {name: judged[MODEL][metric] for name, metric in OF_MODEL.items()}
     out["NDCG@5 with ties"] = judged["tied"]["ndcg@5"]
     out["calibration error of a model that is right"] = judged["right"]["calibration_error"]
+    return out
+
+
+def _curves(pairs: Pairs, contender: Contender) -> dict[str, Interval]:
     units = Units.of(pairs.customer, pairs.customers, seed=7)
-    lifts = lift_figures(contenders[MODEL].score, pairs.label, units)
-    return out | {name: lifts[k] for name, k in _DECILES.items()}
+    curve, lifts = (f(contender.score, pairs.label, units) for f in (reliability, lift_intervals))
+    return {n: curve[k].observed for n, k in _BINS.items()} | {n: lifts[k] for n, k in _DECILES.items()}
 
 
 def _days(pairs: Pairs, contenders: Mapping[str, Contender]) -> dict[str, Figure]:
@@ -112,9 +119,7 @@ def truths() -> dict[str, float]:
     pairs, contenders, truth = _world(draw, MANY)
     out = {name: figure.estimate for name, figure in _figures(pairs, contenders, truth).items()}
     out["calibration error of a model that is right"] = 0.0
-    units = Units.of(pairs.customer, pairs.customers, seed=7)
-    curve = reliability(contenders[MODEL].score, pairs.label, units)
-    out |= {name: curve[k].observed.estimate for name, k in _BINS.items()}
+    out |= {name: i.estimate for name, i in _curves(pairs, contenders[MODEL]).items()}
     pairs, contenders, _ = _world(draw, MANY // DAYS, DAYS)
     return out | {name: figure.estimate for name, figure in _days(pairs, contenders).items()}
 
@@ -133,15 +138,15 @@ def figures_held(seed: int, repetitions: int, days: int) -> dict[str, float]:
 
 
 @lru_cache
-def bins_held(seed: int, repetitions: int) -> dict[str, float]:
-    """Return the same of the bins of the reliability curve."""
+def curves_held(seed: int, repetitions: int) -> dict[str, float]:
+    """Return the same of tenths by score, and of reliability: there the truth is what a model that is right states."""
     draw, hits = np.random.default_rng([seed, 8]), defaultdict[str, list[bool]](list)
     for _ in range(repetitions):
         pairs, contenders, _ = _world(draw, CUSTOMERS)
-        units = Units.of(pairs.customer, pairs.customers, seed=7)
-        curve = reliability(contenders[MODEL].score, pairs.label, units)
-        for name, k in _BINS.items():
-            hits[name].append(curve[k].observed.low <= truths()[name] <= curve[k].observed.high)
+        right = _curves(replace(pairs, label=contenders["right"].score), contenders[MODEL])
+        for name, i in _curves(pairs, contenders[MODEL]).items():
+            truth = right[name].estimate if name in _BINS else truths()[name]
+            hits[name].append(i.low <= truth <= i.high)
     return {name: float(np.mean(each)) for name, each in hits.items()}
 
 
@@ -159,6 +164,24 @@ def by_product(seed: int, repetitions: int) -> float:
     return float(np.mean(hits))
 
 
+def coverage(seed: int, repetitions: int) -> float:
+    """Share of 60 products, some hardly ever wanted, that reach any list of five of 300 customers."""
+    draw, products, n = np.random.default_rng([seed, 10]), 60, 300
+    wanted = np.linspace(0.0, 6.0, products)
+
+    def reached(customers: int) -> tuple[Pairs, Contender]:
+        score = (draw.gumbel(size=(customers, products)) - wanted).ravel()
+        who, what = np.repeat(np.arange(customers), products), np.tile(np.arange(products), customers)
+        return Pairs(who, what, np.zeros(len(who)), customers, products), Contender(score)
+
+    found = [
+        judge(pairs, {MODEL: contender}, None, Settings(families=("ranking",)))[MODEL]["coverage@5"]
+        for pairs, contender in (reached(n) for _ in range(repetitions))
+    ]
+    truth = float(np.mean([figure.estimate for figure in found]))
+    return float(np.mean([i.low <= truth <= i.high for i in intervals(found, seed=7)]))
+
+
 def _too_much() -> float:
     nodes, weights = np.polynomial.hermite_e.hermegauss(40)
     return float(0.2 * (weights / weights.sum()) @ expit(-2.6 + np.hypot(0.8, 0.5) * nodes))
@@ -173,13 +196,18 @@ def _of(seed: int, repetitions: int, *, family: Callable[[int, int], dict[str, f
 
 def _rows() -> Iterator[tuple[str, float, str, Callable[[int, int], float]]]:
     one, several = partial(figures_held, days=1), partial(figures_held, days=DAYS)
-    names = [*OF_MODEL, "NDCG@5 with ties", "calibration error of a model that is right", *_DECILES]
+    names = [*OF_MODEL, "NDCG@5 with ties", "calibration error of a model that is right"]
     pooled = ("NDCG@5", "AUC", "calibration error", "MAP@5, paired difference", "log loss, paired difference")
-    for family, of in ((one, names), (several, [f"several days: {n}" for n in pooled]), (bins_held, list(_BINS))):
+    for family, of in (
+        (one, names),
+        (several, [f"several days: {n}" for n in pooled]),
+        (curves_held, [*_BINS, *_DECILES]),
+    ):
         for name in of:
             reading = "at least" if name == "calibration error of a model that is right" else "covers"
             yield f"backtest, {name}", 0.95, reading, partial(_of, family=family, name=name)
     yield "backtest, stated less accepted of a product", 0.95, "covers", by_product
+    yield "backtest, coverage@5", 0.95, "at least", coverage
 
 
 ROWS = tuple(_rows())

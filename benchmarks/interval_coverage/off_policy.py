@@ -153,9 +153,8 @@ def _of(seed: int, repetitions: int, *, kind: str, estimator: str) -> float:
 
 
 _ROWS = [(kind, name, "at least") for kind in LOGS for name in _ALWAYS]
-_ROWS += [
-    (kind, name, "at least") for kind in ("somewhat sharper", "heavy weights") for name in ("old policy", "mean weight")
-]
+_ROWS += [(kind, "old policy", "at least") for kind in ("somewhat sharper", "heavy weights")]
+_ROWS += [("somewhat sharper", "mean weight", "at least"), ("heavy weights", "mean weight", "band")]
 _ROWS += [("somewhat sharper", "dm", "band")]
 ROWS = tuple((f"off-policy {n}, {k}", 0.95, reading, partial(_of, kind=k, estimator=n)) for k, n, reading in _ROWS)
 """Name, nominal share, how it is to be read, and the function of seed and repetitions."""

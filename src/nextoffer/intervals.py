@@ -139,10 +139,8 @@ def _weights(units: int, resamples: int, seed: int) -> Floats:
     return weights
 
 
-def from_replicates(
-    estimate: float, replicates: Floats, n: int, *, level: float = 0.95, reflect: bool = False
-) -> Interval:
-    """Return the interval that bootstrap replicates give to an estimate.
+def from_replicates(estimate: float, replicates: Floats, n: int, *, level: float = 0.95) -> Interval:
+    """Return the interval that the percentiles of bootstrap replicates give to an estimate.
 
     Parameters
     ----------
@@ -150,9 +148,6 @@ def from_replicates(
         Shape (B,); NaN (a sample in which the figure does not exist) is left out.
     n
         Customers behind the estimate.
-    reflect
-        False: the percentiles of the replicates. True: the same mirrored at the estimate and cut at 0 ("basic"
-        interval, Davison & Hinkley 1997, Bootstrap Methods, 5.2), for errors, which noise can only raise.
     """
     known = replicates[np.isfinite(replicates)]
     if n < 2 or len(known) == 0:
@@ -160,8 +155,6 @@ def from_replicates(
     # the linear quantiles of np.quantile, which takes twenty times as long for so short an array
     places = np.array([(1 - level) / 2, (1 + level) / 2]) * (len(known) - 1)
     low, high = (float(q) for q in np.interp(places, np.arange(len(known)), np.sort(known)))
-    if reflect:
-        low, high = max(2 * estimate - high, 0.0), 2 * estimate - low
     return Interval(estimate, low, high, n)
 
 

@@ -46,11 +46,17 @@ def test_a_biased_forecaster_is_off_by_the_bias():
 
 
 def test_the_error_of_a_perfect_forecaster_is_noise_and_its_interval_says_so():
-    """Without mirroring, the interval would lie above the estimate, farther from the truth, 0."""
+    """The percentiles of resamples would lie above the estimate, farther from the truth, 0."""
     found = intervals([calibration_error_figure(*forecasts(2), units())], seed=7)[0]
     assert 0 < found.estimate < 0.03
     assert found.low <= found.estimate
     assert found.low <= 0.005
+
+
+def test_the_error_of_a_biased_forecaster_is_held_and_is_no_noise():
+    found = intervals([calibration_error_figure(*forecasts(1, bias=0.05), units())], seed=7)[0]
+    assert 0.02 < found.low < 0.05 < found.high < 0.08
+    assert intervals([calibration_error_figure([0.2], [1.0], Units.of(np.array([0]), 1, seed=7))], seed=7)[0].n == 1
 
 
 @pytest.mark.parametrize(

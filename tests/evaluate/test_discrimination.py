@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nextoffer.evaluate.discrimination import auc, auc_figure, lift_by_decile, lift_figures
+from nextoffer.evaluate.discrimination import auc, auc_figure, lift_by_decile, lift_intervals
 from nextoffer.evaluate.figures import Units, intervals
 from nextoffer.intervals import resample
 
@@ -75,7 +75,23 @@ def test_a_score_that_says_nothing_lifts_nothing():
     assert lift_by_decile(np.zeros(50), np.arange(50) % 2).tolist() == pytest.approx([1.0] * 10)
 
 
-def test_the_figures_are_the_lifts():
+def test_intervals_are_about_the_lifts():
     _, score, label, units = world()
-    figures = [figure.estimate for figure in lift_figures(score, label, units)]
-    assert figures == pytest.approx(lift_by_decile(score, label).tolist())
+    found = lift_intervals(score, label, units)
+    assert [i.estimate for i in found] == pytest.approx(lift_by_decile(score, label).tolist())
+    assert all(i.low < i.estimate < i.high and i.n == units.customers for i in found)
+    assert found[0].low > 1 > found[-1].high
+
+
+def test_a_part_in_which_nobody_accepts_may_still_have_some_who_would():
+    units = Units.of(np.arange(100), 100, seed=7)
+    best, worst = lift_intervals(np.arange(100)[::-1], np.arange(100) < 30, units, parts=2)
+    assert (worst.estimate, worst.low) == (0.0, 0.0)
+    assert 0.02 < worst.high < 0.3
+    assert (best.estimate, best.high) == (2.0, 2.0)
+    assert best.low == pytest.approx(2 - worst.high, abs=1e-6)
+
+
+def test_without_any_acceptance_lifts_are_not_known():
+    units = Units.of(np.arange(10), 10, seed=7)
+    assert all(np.isnan([i.estimate, i.low, i.high]).all() for i in lift_intervals(np.arange(10), np.zeros(10), units))

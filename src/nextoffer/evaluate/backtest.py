@@ -124,7 +124,7 @@ def _deciles(pairs: Pairs, contenders: Mapping[str, Contender], settings: Settin
         return {}
     units = Units.of(pairs.customer, pairs.customers, seed=settings.seed)
     return {
-        name: intervals(discrimination.lift_figures(contender.score, pairs.label, units), seed=settings.seed)
+        name: discrimination.lift_intervals(contender.score, pairs.label, units, level=settings.level)
         for name, contender in contenders.items()
     }
 

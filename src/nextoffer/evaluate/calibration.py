@@ -52,7 +52,7 @@ def calibration_error(probability: npt.ArrayLike, label: npt.ArrayLike, *, bins:
     """Return the expected calibration error: mean over pairs of |mean probability - acceptance rate| of their bin.
 
     Naeini, Cooper & Hauskrecht (2015), AAAI, with bins of equal size (Nixon et al. 2019, CVPR). Noise can only
-    raise it: with few pairs per bin a perfect model too has more than 0, which its mirrored interval makes up for.
+    raise it: with few pairs per bin a perfect model too has more than 0, which its interval makes up for.
 
     >>> round(calibration_error([0.2, 0.2, 0.8, 0.8], [0, 0, 1, 1], bins=2), 4)
     0.2
@@ -65,11 +65,41 @@ def calibration_error(probability: npt.ArrayLike, label: npt.ArrayLike, *, bins:
 def calibration_error_figure(
     probability: npt.ArrayLike, label: npt.ArrayLike, units: Units, *, bins: int = 10
 ) -> Figure:
-    """Return the expected calibration error as sums over customers."""
+    """Return the expected calibration error as sums over customers.
+
+    Its interval undoes what noise adds. ``low`` is the least multiple of the gaps found that with noise added shows as
+    much as was found in 2.5 of 100 samples: 0 where noise alone does it. ``high`` lies as far above the estimate as
+    resamples fall below their mean; since noise can only raise the mean, it holds the truth at least as often.
+    """
     chance, happened = _arrays(probability, label)
     gaps = units.pair_table(_bin_of(chance, bins), chance - happened, width=bins)
     sums = np.hstack([gaps, units.pair_sums(np.ones_like(chance))])
-    return Figure(sums, lambda t: np.abs(t[:, :-1]).sum(axis=1) / t[:, -1], units.customers, reflect=True)
+    return Figure(sums, lambda t: np.abs(t[:, :-1]).sum(axis=1) / t[:, -1], units.customers, _error_bounds)
+
+
+def _error_bounds(totals: Floats, resampled: Floats, level: float) -> tuple[float, float]:
+    gaps, again = totals[:-1] / totals[-1], resampled[:, :-1] / resampled[:, -1:]
+    found, tail = float(np.abs(gaps).sum()), (1 - level) / 2
+    seen = np.abs(again).sum(axis=1)
+    return (
+        found * _least_multiple(gaps, again - gaps, found, 1 - tail),
+        found + float(seen.mean() - np.quantile(seen, tail)),
+    )
+
+
+def _least_multiple(gaps: Floats, noise: Floats, found: float, share: float) -> float:
+    """The least multiple t of `gaps` (b,), from 0 to 1, that with `noise` (B, b) shows less than `found` in a share."""
+
+    def enough(t: float) -> bool:
+        return bool(np.quantile(np.abs(t * gaps + noise).sum(axis=1), share) >= found)
+
+    if enough(0.0):
+        return 0.0
+    low, high = 0.0, 1.0
+    for _ in range(12):
+        middle = (low + high) / 2
+        low, high = (low, middle) if enough(middle) else (middle, high)
+    return high
 
 
 @dataclass(frozen=True)

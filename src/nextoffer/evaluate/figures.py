@@ -16,6 +16,7 @@ from nextoffer.intervals import Interval, from_replicates, heaps, resample
 
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]
+Bounds = Callable[[Floats, Floats, float], tuple[float, float]]
 
 _MAX_COLUMNS = 512
 
@@ -71,14 +72,16 @@ class Figure:
         Maps totals of shape (B, m) to values of shape (B,).
     n
         Customers behind it.
-    reflect
-        Noise pushes the statistic one way, so its interval is mirrored (see `intervals.from_replicates`).
+    bounds
+        What gives low and high from the totals (m,), those of resamples (B, m) and the level, where the percentiles of
+        the statistic's resamples would not hold the truth: noise only raises an error, and only lowers a share of
+        products reached.
     """
 
     sums: Floats
     statistic: Callable[[Floats], Floats]
     n: int
-    reflect: bool = False
+    bounds: Bounds | None = None
 
     @property
     def estimate(self) -> float:
@@ -140,11 +143,14 @@ def intervals(
         widths = [figure.sums.shape[1] for figure in batch]
         totals = resample(np.hstack([figure.sums for figure in batch]), seed=seed, resamples=resamples)
         parts = np.split(totals, np.cumsum(widths)[:-1], axis=1)
-        out += [
-            from_replicates(f.estimate, f.statistic(part), f.n, level=level, reflect=f.reflect)
-            for f, part in zip(batch, parts, strict=True)
-        ]
+        out += [_interval(figure, part, level) for figure, part in zip(batch, parts, strict=True)]
     return tuple(out)
+
+
+def _interval(figure: Figure, totals: Floats, level: float) -> Interval:
+    if figure.bounds is None or figure.n < 2:
+        return from_replicates(figure.estimate, figure.statistic(totals), figure.n, level=level)
+    return Interval(figure.estimate, *figure.bounds(figure.sums.sum(axis=0), totals, level), figure.n)
 
 
 def _batches(figures: Sequence[Figure]) -> Iterator[list[Figure]]:

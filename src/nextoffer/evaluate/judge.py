@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import sqrt
+from statistics import NormalDist
 from typing import Literal
 
 import numpy as np
@@ -129,11 +131,27 @@ def _ranking_figure(name: str, groups: TieGroups, bench: Bench) -> Figure:
 
 
 def _coverage(groups: TieGroups, bench: Bench) -> Figure:
-    """Expected share of products that reach some list: for each, 1 minus the product of its chances to be left out."""
+    """Expected share of products that reach some list: for each, 1 minus the product of its chances to be left out.
+
+    Its interval is for as many other customers: a product in x lists is in none of theirs with probability
+    ``2^-(x + 1/2)``, if its lists are Poisson and Jeffreys' prior (Gamma 1/2) stands for what is known of their rate.
+    Resamples of the same customers would reach fewer products than they do.
+    """
+    products, chance = bench.pairs.products, chance_of_place(groups, bench.settings.k)
     with np.errstate(divide="ignore"):
-        surprise = np.minimum(-np.log1p(-chance_of_place(groups, bench.settings.k)), _SURELY)
-    sums = bench.units.pair_table(bench.pairs.product, surprise, width=bench.pairs.products)
-    return Figure(sums, lambda totals: np.asarray(-np.expm1(-totals).mean(axis=1)), bench.pairs.customers)
+        surprise = np.minimum(-np.log1p(-chance), _SURELY)
+    sums = [bench.units.pair_table(bench.pairs.product, each, width=products) for each in (surprise, chance)]
+
+    def statistic(totals: Floats) -> Floats:
+        return np.asarray(-np.expm1(-totals[:, :products]).mean(axis=1))
+
+    def bounds(totals: Floats, _: Floats, level: float) -> tuple[float, float]:
+        missed = 0.5 ** (totals[products:] + 0.5)
+        found, spread = float(statistic(totals[None])[0]), sqrt(float((missed * (1 - missed)).sum())) / products
+        half = NormalDist().inv_cdf((1 + level) / 2) * spread
+        return max(found - half, 0.0), min(found + half, 1.0)
+
+    return Figure(np.hstack(sums), statistic, bench.pairs.customers, bounds)
 
 
 def _discrimination(contender: Contender, _: TieGroups, bench: Bench) -> Figures:
