@@ -1,7 +1,8 @@
 """``nextoffer``: the commands, and what becomes of errors.
 
 Exit codes: 0 done · 1 an unexpected fault · 2 the input or the command line is wrong, nothing was written · 3 a saved
-model is damaged · 4 two things compared are not the same.
+model is damaged · 4 two things compared are not the same · 5 monitoring
+found a light that it was told to fail on.
 """
 
 from __future__ import annotations
@@ -24,11 +25,13 @@ from nextoffer.cli import (
     export,
     fairness,
     fit,
+    monitor,
     policy,
     recommend,
     score,
     simulate,
     simulate_policy,
+    validate,
 )
 from nextoffer.errors import NextOfferError
 
@@ -52,7 +55,9 @@ for command in (
     evaluate_policy.evaluate_policy,
     explain.explain,
     card.card,
+    validate.validate,
     fairness.fairness,
+    monitor.monitor,
     simulate_policy.simulate_policy,
 ):
     app.command(no_args_is_help=command is not demo.demo)(command)

@@ -1,0 +1,239 @@
+"""The monitoring report as a page: the lights, then what moved, with pictures of then and now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from html import escape
+from typing import Any
+
+from nextoffer.evaluate import monitoring
+from nextoffer.evaluate.alarm import Check, Status
+from nextoffer.evaluate.calibration import ReliabilityBin
+from nextoffer.evaluate.curves import Reliability
+from nextoffer.evaluate.monitoring import ADVICE, KINDS, Moved
+from nextoffer.evaluate.page import DataTable, Drawing, ReportPage, Section
+from nextoffer.evaluate.svg import box, drawing, line, shortened, text
+from nextoffer.evaluate.wording import UNKNOWN, bounds, change, count, decimal, percent
+
+WIDTH = 660.0
+_PICTURES = 6
+_ROWS = 25
+_PLOT = 110.0
+
+
+@dataclass(frozen=True)
+class About:
+    """What a monitoring report is about.
+
+    Attributes
+    ----------
+    bank, as_of, fitted, model, policy
+        Name, day looked at, day of the fit, ids.
+    customers, there
+        Looked at, and in the bank.
+    notes
+        What could not be judged, and other things a reader must know, in sentences.
+    """
+
+    bank: str
+    as_of: str
+    fitted: str
+    model: str
+    policy: str
+    customers: int
+    there: int
+    notes: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        return asdict(self) | {"notes": list(self.notes)}
+
+
+@dataclass(frozen=True)
+class Lights:
+    """Every kind of figure with its light."""
+
+    rows: Sequence[tuple[str, Status, Check, int]]
+
+    def draw(self) -> str:
+        """Return the table as HTML."""
+        head = "".join(f"<th>{name}</th>" for name in ("", "What", "Deciding figure", "What to do"))
+        body = "".join(self._row(*row) for row in self.rows)
+        return f'<table class="data lights"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+
+    def _row(self, kind: str, status: Status, check: Check, figures: int) -> str:
+        many = f"<small>{figures} figures</small>" if figures > 1 else ""
+        subject = f"{escape(check.label)}: " if figures > 1 else ""
+        advice = escape(ADVICE[kind]) if status in ("amber", "red") else ""
+        lines = "" if check.line is None else f"<small>{escape(_lines(check))}</small>"
+        return (
+            f'<tr><td><span class="light {status}">{_WORDS[status]}</span></td><td>{escape(KINDS[kind])}{many}</td>'
+            f"<td>{subject}{escape(check.text)}{lines}</td><td>{advice}</td></tr>"
+        )
+
+
+_WORDS = {"green": "green", "amber": "amber", "red": "red", "unknown": "not known"}
+
+
+def _lines(check: Check) -> str:
+    assert check.line is not None
+    amber, red = check.line.amber, check.line.red
+    if check.check in ("drift", "propensity"):
+        return f"amber from {amber:g}, red from {red:g}"
+    if check.check in ("silent", "age"):
+        return f"amber from {amber:g} days, red from {red:g}"
+    sign = "±" if check.check in ("calibration", "acceptance", "volume") else ""
+    return f"amber from {sign}{percent(amber)}, red from {sign}{percent(red)}"
+
+
+@dataclass(frozen=True)
+class ThenNow:
+    """The shares of customers in each bin of one column, then and now, side by side."""
+
+    moved: Moved
+
+    def draw(self) -> str:
+        """Return the chart as SVG."""
+        shares = [[c / max(sum(each), 1) for c in each] for each in self.moved.counts]
+        top, bottom = 34.0, 34.0 + _PLOT
+        highest = max(max(each, default=0.0) for each in shares) or 1.0
+        step = WIDTH / max(len(self.moved.bins), 1)
+        shapes = [
+            text(0, 14, shortened(f"{self.moved.shape.label}", WIDTH - 130), kind="title"),
+            text(WIDTH, 14, f"PSI {decimal(self.moved.apart.psi.estimate)}", kind="bounds", anchor="end"),
+            line((0, bottom), (WIDTH, bottom), kind="axis"),
+        ]
+        for place, (name, then, now) in enumerate(zip(self.moved.bins, *shares, strict=True)):
+            left = place * step + 0.12 * step
+            hint = f"{name}: then {percent(then)}, now {percent(now)}"
+            for shift, share, kind in ((0.0, then, "old"), (0.38 * step, now, "new")):
+                height = (bottom - top) * share / highest
+                shapes.append(box((left + shift, bottom - height), (0.36 * step, height), kind=kind, hint=hint))
+            middle = left + 0.38 * step
+            shapes.append(text(middle, bottom + 15, shortened(name, step), kind="tick", anchor="middle"))
+        return drawing(WIDTH, bottom + 24, shapes, label=f"{self.moved.shape.label}: shares then and now")
+
+
+def monitor_page(
+    checks: Sequence[Check],
+    features: Sequence[Moved],
+    propensities: Sequence[Moved],
+    curve: Sequence[ReliabilityBin],
+    *,
+    about: About,
+) -> ReportPage:
+    """Return the page."""
+    facts = (
+        ("Bank", about.bank),
+        ("As of", about.as_of),
+        ("Fitted", about.fitted),
+        ("Model", about.model),
+        ("Policy", about.policy),
+        ("Customers", count(about.customers)),
+    )
+    rows = monitoring.kind_rows(checks)
+    guilty = [c.text for _, status, c, _ in rows if status in ("amber", "red")]
+    sections = [
+        Section(
+            "The lights",
+            "A light is amber or red where a figure is beyond its limit and chance does not explain the change; a "
+            "small bank needs a larger change for that than a large one. Where a kind has several figures the worst "
+            "is shown, and their number is allowed for.",
+            (Lights(rows),),
+            layout="below",
+        ),
+        *_drift_sections(checks, features, propensities),
+        *_answers_section(checks, curve),
+        _reading(),
+    ]
+    title = f"{about.bank}: monitoring"
+    return ReportPage(
+        title,
+        facts,
+        monitoring.headline(checks),
+        (*guilty, *about.notes),
+        tuple(sections),
+        mast="NextOffer monitoring report",
+    )
+
+
+def _drift_sections(
+    checks: Sequence[Check], features: Sequence[Moved], propensities: Sequence[Moved]
+) -> Iterator[Section]:
+    for kind, moved, heading, words in (
+        (
+            "drift",
+            features,
+            "Have customers changed?",
+            "Grey is the day of the fit, colour is now: the share of customers in each bin. The population stability "
+            "index (PSI) adds up how far the two are apart: below 0.1 is little, above 0.25 is a lot.",
+        ),
+        (
+            "propensity",
+            propensities,
+            "Have the model's answers changed?",
+            "The same for the probability of acceptance that the model states of each product, whatever the rules say.",
+        ),
+    ):
+        found = [c for c in checks if c.check == kind]
+        if not found:
+            continue
+        by_name = {m.shape.name: m for m in moved}
+        pictures = [ThenNow(by_name[c.subject]) for c in found[:_PICTURES]]
+        yield Section(heading, words, (*pictures, _drift_table(found, by_name)), layout="below")
+
+
+def _drift_table(checks: Sequence[Check], moved: dict[str, Moved]) -> Drawing:
+    columns = ("", "Column", "PSI", "Chance alone", "JS, bits", "Not known then", "now")
+    rows = []
+    for c in checks[:_ROWS]:
+        m = moved[c.subject]
+        shares = [
+            percent(part / whole) if whole else UNKNOWN
+            for part, whole in ((m.shape.missing, m.shape.customers), (m.now.missing, m.now.customers))
+        ]
+        rows.append(
+            [
+                c.status() if c.line else "for information",
+                c.label,
+                f"{decimal(c.now.estimate)}\n{bounds(c.now, decimal)}",
+                decimal(m.apart.noise),
+                decimal(m.apart.js.estimate),
+                *shares,
+            ]
+        )
+    return DataTable(columns, rows, numeric=frozenset(columns[2:]))
+
+
+def _answers_section(checks: Sequence[Check], curve: Sequence[ReliabilityBin]) -> Iterator[Section]:
+    found = [c for c in checks if c.check == "calibration" and c.now.n]
+    if not found:
+        return
+    columns = ("", "Product", "Accepted against expected", "Offers", "In words")
+    rows = [
+        [c.status(), c.label, f"{change(c.now.estimate)}\n{bounds(c.now, change)}", count(c.now.n), c.text]
+        for c in found
+    ]
+    picture: tuple[Drawing, ...] = (Reliability(tuple(curve)),) if len(curve) > 1 else ()
+    yield Section(
+        "Are its probabilities still right?",
+        "Offers made since the fit, by what the model says of their customers as they were before the offers. On the "
+        "dashed line it kept its word; above it customers accepted more often than stated, below it less often.",
+        (*picture, DataTable(columns, rows, numeric=frozenset(columns[2:4]))),
+        layout="below",
+    )
+
+
+def _reading() -> Section:
+    return Section(
+        "How each figure is made",
+        "PSI = Σ (now − then) · ln(now / then) over bins of equal size at the fit (Siddiqi 2006); JS is the Jensen–"
+        "Shannon divergence (Lin 1991). Times n₀n₁/(n₀+n₁), PSI of samples of one distribution follows chi-square with "
+        "bins − 1 degrees of freedom (Yurdakul & Naranjo 2020), which gives what chance alone reaches in 5 of 100 "
+        "comparisons.\n\nShares of offers are compared as ratios; their variance is that between customers, because a "
+        "customer's offers are alike (Cochran 1977, 6.5). Chances of figures of one kind are corrected for their "
+        "number (Holm 1979).",
+        (),
+        layout="below",
+    )

@@ -1,0 +1,519 @@
+"""Looks at a bank with a model that was fitted earlier: what has moved since, and whether it is beyond the limits.
+
+Customers stream chunk by chunk on the path that decides, and only counts remain. Offers since the fit are judged by
+what the model says of their customers as they were before the offers, month by month.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from math import isnan, nan
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from nextoffer.errors import NextOfferError
+from nextoffer.evaluate import monitoring
+from nextoffer.evaluate.alarm import Check, Limits, Share, Status, corrected, worst
+from nextoffer.evaluate.calibration import ReliabilityBin, reliability
+from nextoffer.evaluate.discrimination import auc_figure
+from nextoffer.evaluate.figures import Units, intervals
+from nextoffer.evaluate.monitor_page import About, monitor_page
+from nextoffer.evaluate.monitoring import SPREADS, Decisions, Moved
+from nextoffer.evaluate.page import render
+from nextoffer.evaluate.pairs import number_pairs
+from nextoffer.evaluate.reference import HIGHEST, Reference, Spread
+from nextoffer.features import FeatureSpec, known, stream_known
+from nextoffer.intervals import Interval
+from nextoffer.keyed import uniform
+from nextoffer.models.ranker import sigmoid
+from nextoffer.policy.file import Policy
+from nextoffer.policy.ranking import Ranking
+from nextoffer.run.batch import Progress, side_by_side, warming
+from nextoffer.run.engine import CHUNK, Engine
+from nextoffer.run.figures import write_figures
+from nextoffer.run.labels import OFFER_MADE, customer_count, sampled_customers
+from nextoffer.run.namable import closed_columns
+from nextoffer.run.remembered import MOST
+from nextoffer.tables.bank import Bank
+from nextoffer.tables.flow import Floats, Known, ids_as_text
+
+SLICE = timedelta(days=30)
+"""Offers of so many days are judged by what was known before the first of them."""
+VOLUME_DAYS = 30
+_MOST_JUDGED = 100_000  # customers whose offers are judged, drawn by key where there are more
+_ANSWERS = ("customer_id", "product_id", "label")
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a bank is looked at.
+
+    Attributes
+    ----------
+    as_of
+        The day; the fit's by default.
+    limits
+        From where on a figure is amber or red.
+    every_feature
+        Also tell of features that neither scores nor rules read; they never change the verdict.
+    chunk
+        Customers at a time; does not change the figures.
+    """
+
+    as_of: date | None = None
+    limits: Limits = field(default_factory=Limits)
+    every_feature: bool = False
+    chunk: int = CHUNK
+
+
+@dataclass(frozen=True)
+class Monitored:
+    """What has moved in a bank since a model was fitted.
+
+    Attributes
+    ----------
+    about
+        Of which bank, model and policy.
+    checks
+        Every figure with its verdict, kind by kind.
+    features, propensities
+        How each column was spread then, and is now.
+    curve
+        What was stated of offers since the fit, and what happened; empty where there are none.
+    """
+
+    about: About
+    checks: tuple[Check, ...]
+    features: tuple[Moved, ...]
+    propensities: tuple[Moved, ...]
+    curve: tuple[ReliabilityBin, ...]
+
+    @property
+    def status(self) -> Status:
+        """The worst verdict."""
+        return worst(self.checks)
+
+    @property
+    def headline(self) -> str:
+        """The verdict in one sentence."""
+        return monitoring.headline(self.checks)
+
+    @property
+    def tables(self) -> Mapping[str, pa.Table]:
+        """``monitoring`` (every check), ``spreads`` (shares then and now by bin)."""
+        rows = [row for kind, found in self._kinds for moved in found for row in moved.rows(kind)]
+        return {"monitoring": monitoring.table_of(self.checks), "spreads": pa.Table.from_pylist(rows, schema=SPREADS)}
+
+    @property
+    def _kinds(self) -> tuple[tuple[str, tuple[Moved, ...]], ...]:
+        return ("feature", self.features), ("propensity", self.propensities)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the verdict and every check as plain values."""
+        rows = [
+            {k: None if isinstance(v, float) and isnan(v) else v for k, v in row.items()}
+            for row in self.tables["monitoring"].to_pylist()
+        ]
+        return {"status": self.status, "headline": self.headline, **self.about.to_dict(), "checks": rows}
+
+    def write(self, folder: Path) -> tuple[str, ...]:
+        """Write ``report.html``, ``figures.json`` and the tables as Parquet; return the names of the files."""
+        page = render(monitor_page(self.checks, self.features, self.propensities, self.curve, about=self.about))
+        return write_figures(folder, tables=self.tables, told=self.to_dict(), page=page)
+
+
+def monitored(
+    engine: Engine,
+    bank: Bank,
+    policy: Policy | None = None,
+    *,
+    options: Options | None = None,
+    progress: Progress = lambda _: None,
+) -> Monitored:
+    """Return what has moved since the fit, under a policy (the model's by default).
+
+    A model that was saved before features were remembered is looked at without drift, which is said.
+
+    Raises
+    ------
+    NextOfferError
+        The day is before the fit, or the bank has no customers.
+    """
+    chosen = options or Options()
+    day = chosen.as_of or engine.as_of
+    if day < engine.as_of:
+        raise NextOfferError(f"the model learned from days before {engine.as_of}; it cannot be monitored on {day}")
+    watch = _Watch.of(engine if policy is None else engine.with_policy(policy), bank, day, chosen)
+    now = watch.today(progress)
+    features, propensities = watch.moved(now)
+    answers = watch.answers()
+    limits = chosen.limits
+    checks = [
+        *monitoring.drift_checks(features, limits),
+        *monitoring.missing_checks(features, limits),
+        *monitoring.drift_checks(propensities, limits, propensity=True),
+        *watch.judged(answers),
+        watch.acceptance(),
+        *monitoring.decision_checks(now.decisions, watch.at_fit(), limits, watch.names),
+        *watch.incoming(),
+        watch.age(),
+    ]
+    told = tuple(c if watch.decides(c) else _for_information(c) for c in checks)
+    about = watch.about(now.decisions.customers, engine.policy.policy_id)
+    return Monitored(about, told, features, propensities, answers.curve() if answers.table.num_rows else ())
+
+
+def _for_information(check: Check) -> Check:
+    words = check.text + " Neither scores nor rules read it, so it does not count."
+    return Check(**{**vars(check), "line": None, "text": words})
+
+
+@dataclass(frozen=True)
+class _Sums:
+    """Of a part of the customers: bins of features and propensities, and what was decided."""
+
+    features: tuple[Spread, ...]
+    propensities: tuple[Spread, ...]
+    decisions: Decisions
+
+    def __add__(self, other: _Sums) -> _Sums:
+        features, propensities = (
+            tuple(a + b for a, b in zip(mine, theirs, strict=True))
+            for mine, theirs in ((self.features, other.features), (self.propensities, other.propensities))
+        )
+        return _Sums(features, propensities, self.decisions + other.decisions)
+
+
+@dataclass(frozen=True)
+class _Answers:
+    """Offers since the fit (customer_id, product_id, label), and what the model said of each."""
+
+    table: pa.Table
+    stated: Floats
+
+    def curve(self) -> tuple[ReliabilityBin, ...]:
+        """Return the reliability curve."""
+        pairs = number_pairs(self.table)
+        return reliability(self.stated, pairs.label, Units.of(pairs.customer, pairs.customers, seed=7))
+
+    def auc(self) -> Interval:
+        """Return the AUC, NaN where all answers are alike."""
+        pairs = number_pairs(self.table)
+        if not pairs.label.size or pairs.label.min() == pairs.label.max():
+            return Interval(nan, nan, nan, pairs.customers)
+        units = Units.of(pairs.customer, pairs.customers, seed=7)
+        return intervals([auc_figure(self.stated, pairs.label, units)], seed=7)[0]
+
+    def accepted(self, keep: np.ndarray[Any, np.dtype[np.bool_]]) -> tuple[Share, float]:
+        """Return the share accepted of some of the offers, and the mean probability stated."""
+        pairs = number_pairs(self.table).take(np.flatnonzero(keep))
+        x = np.bincount(pairs.customer, pairs.label, pairs.customers)
+        m = np.bincount(pairs.customer, minlength=pairs.customers).astype(np.float64)
+        sums = [x.sum(), m.sum(), (x * x).sum(), (x * m).sum(), (m * m).sum(), pairs.customers]
+        return Share.of(sums), float(self.stated[keep].mean()) if keep.any() else nan
+
+
+@dataclass(frozen=True)
+class _Watch:
+    """An engine before a bank on a later day."""
+
+    engine: Engine
+    bank: Bank
+    day: date
+    options: Options
+    products: pa.Table
+    spec: FeatureSpec
+    reference: Reference
+
+    @classmethod
+    def of(cls, engine: Engine, bank: Bank, day: date, options: Options) -> _Watch:
+        products = bank.table("products")
+        engine.desk(products, day, closed=closed_columns(bank.config))
+        spec = engine.spec if options.every_feature else engine.needs
+        return cls(engine, bank, day, options, products, spec, engine.reference or Reference(0, ()))
+
+    @property
+    def names(self) -> dict[str, str]:
+        """What each product is called, by its id as text."""
+        ids = ids_as_text(self.products.column("product_id"))
+        if "name" not in self.products.column_names:
+            return {}
+        told = self.products.column("name").cast(pa.string()).to_pylist()
+        return {p: n for p, n in zip(ids, told, strict=True) if n}
+
+    def decides(self, check: Check) -> bool:
+        """Scores or rules read what the check is about."""
+        if check.check not in ("drift", "missing"):
+            return True
+        natural: frozenset[str] = self.engine.natural.reads if self.engine.natural else frozenset()
+        return check.subject in self.engine.ranker.reads.union(natural, self.engine.policy.reads)
+
+    def today(self, progress: Progress) -> _Sums:
+        """Return the sums over all customers."""
+        warming(self.bank)()
+        ids, asked = self.products.column("product_id"), self.engine.policy.asked
+        stream = stream_known(self.spec, self.bank, self.day, products=ids, asked=asked, chunk=self.options.chunk)
+        total: _Sums | None = None
+        for part in side_by_side(self.sums, stream):
+            total = part if total is None else total + part
+            progress(part.decisions.customers)
+        if total is None:
+            raise NextOfferError("the bank has no customers to decide for")
+        return total
+
+    def sums(self, known: Known) -> _Sums:
+        """Return the sums over some customers."""
+        batch = self.engine.desk(self.products, known.features.as_of).batch(known)
+        ranking = self.engine.desk(self.products, known.features.as_of).decider.ranked(batch)
+        features = tuple(shape.of_table(known.features) for shape in self._shapes(known.features.names))
+        chances = sigmoid(np.asarray(batch.scores.log_odds, dtype=np.float64))
+        place = {p: i for i, p in enumerate(ids_as_text(self.products.column("product_id")))}
+        spreads = tuple(
+            shape.of_numbers(chances.max(axis=1) if shape.name == HIGHEST else chances[:, place[shape.name]])
+            for shape in self._propensities()
+        )
+        return _Sums(features, spreads, self._decided(ranking))
+
+    def _shapes(self, there: Mapping[str, Any]) -> list[Any]:
+        return [shape for shape in self.reference.features if shape.name in there]
+
+    def _propensities(self) -> list[Any]:
+        there = {*ids_as_text(self.products.column("product_id")), HIGHEST}
+        return [shape for shape in self.reference.propensities if shape.name in there]
+
+    def _decided(self, ranking: Ranking) -> Decisions:
+        n, count = ranking.rule.shape
+        offered = np.bincount(ranking.rows, minlength=n) > 0
+        reached = np.bincount(ranking.cols, minlength=count)
+        ids = ids_as_text(self.products.column("product_id"))
+        sold = self._sold()
+        blamed = ranking.rule[~offered]
+        stopped = np.bincount(blamed[blamed >= 0].ravel(), minlength=len(ranking.book.names))
+        return Decisions(
+            n,
+            int(n - offered.sum()),
+            {p: int(r) for p, r, active in zip(ids, reached, sold, strict=True) if active},
+            {name: int(c) for name, c in zip(ranking.book.names, stopped, strict=True) if c},
+        )
+
+    def _sold(self) -> list[bool]:
+        if "active" not in self.products.column_names:
+            return [True] * self.products.num_rows
+        return [value is not False for value in self.products.column("active").to_pylist()]
+
+    def moved(self, now: _Sums) -> tuple[tuple[Moved, ...], tuple[Moved, ...]]:
+        """Return every column then and now."""
+        there = {column.name: column for column in self.spec.columns}
+        features = tuple(Moved.of(s, n) for s, n in zip(self._shapes(there), now.features, strict=True))
+        return features, tuple(
+            Moved.of(_called(s, self.names), n) for s, n in zip(self._propensities(), now.propensities, strict=True)
+        )
+
+    def at_fit(self) -> Decisions:
+        """Return what the policy would have decided on the day of the fit, for all customers or a keyed sample."""
+        day, policy = self.engine.as_of, self.engine.policy
+        drawn = sampled_customers(self.bank, MOST, seed=policy.seed, purpose="monitor")
+        ids = self.products.column("product_id")
+        total = Decisions(0, 0, {}, {})
+        for start in range(0, len(drawn), self.options.chunk):
+            part = drawn.slice(start, self.options.chunk)
+            found = known(self.engine.needs, self.bank, day, customers=part, products=ids, asked=policy.asked)
+            desk = self.engine.desk(self.products, day)
+            total += self._decided(desk.decider.ranked(desk.batch(found)))
+        return total
+
+    # -- offers since the fit -----------------------------------------------------------------------------------------
+
+    @property
+    def since(self) -> tuple[date, date]:
+        """The first day whose offers are judged, and the first that is not any more."""
+        window = self.options.limits.window
+        first = max(self.engine.as_of, self.day - timedelta(days=window.days))
+        return first, max(first, self.day - timedelta(days=window.settle_days))
+
+    @property
+    def before(self) -> tuple[date, date]:
+        """As many days before the fit."""
+        window = self.options.limits.window
+        last = min(self.engine.as_of, self.day - timedelta(days=window.settle_days))
+        return self.engine.as_of - timedelta(days=window.days), last
+
+    def answers(self) -> _Answers:
+        """Return the offers since the fit with what the model says of them."""
+        first, end = self.since
+        parts = [part for start in _starts(first, end) for part in self._slice(start, min(start + SLICE, end))]
+        if not parts:
+            return _Answers(pa.table({name: pa.array([], pa.int64()) for name in _ANSWERS}), np.zeros(0))
+        return _Answers(pa.concat_tables([p.table for p in parts]), np.concatenate([p.stated for p in parts]))
+
+    def _slice(self, start: date, stop: date) -> Iterator[_Answers]:
+        offers = self._offers(start, stop)
+        ids = pc.unique(offers.column("customer_id")).sort()
+        drawn = uniform(self.engine.policy.seed, "monitored offers", ids) < _MOST_JUDGED / max(len(ids), 1)
+        ids = ids.filter(pa.array(drawn))
+        desk = self.engine.desk(self.products, start)
+        for at in range(0, len(ids), self.options.chunk):
+            part = ids.slice(at, self.options.chunk)
+            found = self.engine.known(self.bank, part, as_of=start)
+            log_odds = np.asarray(desk.ranker.score(found.features, desk.products).log_odds, dtype=np.float64)
+            yield _stated(offers, part, self.products.column("product_id"), log_odds)
+
+    def _offers(self, start: date, stop: date) -> pa.Table:
+        """customer_id, product_id, label of offers made on these days to customers that are there still."""
+        if not self.bank.has("responses"):
+            return pa.table({name: pa.array([], pa.int64()) for name in _ANSWERS})
+        query = f"""
+            SELECT r.customer_id, r.product_id, {self._accepted} AS label
+            FROM responses r JOIN customers USING (customer_id)
+            WHERE offered_on >= $start AND offered_on < $stop {self._made}
+            ORDER BY r.customer_id, r.product_id, offered_on, label
+        """
+        return self.bank.connect().sql(query, params=self._days(start, stop)).to_arrow_table()
+
+    def _days(self, start: date, stop: date) -> dict[str, object]:
+        days: dict[str, object] = {"start": start, "stop": stop}
+        return {**days, "day": self.day} if "$day" in self._accepted else days
+
+    @property
+    def _accepted(self) -> str:
+        known = "responded_on" in self.bank.columns("responses")
+        answered = " AND (responded_on IS NULL OR responded_on < $day)" if known else ""
+        return f"CAST(label = 1{answered} AS DOUBLE)"
+
+    @property
+    def _made(self) -> str:
+        return f"AND {OFFER_MADE}" if "arm" in self.bank.columns("responses") else ""
+
+    def judged(self, answers: _Answers) -> Iterator[Check]:
+        """Yield the checks of calibration, overall and by product, and of the order."""
+        limits = self.options.limits
+        every = np.ones(len(answers.stated), dtype=np.bool_)
+        accepted, expected = answers.accepted(every)
+        yield monitoring.calibration_check(accepted, expected, limits, subject="all", label="All products")
+        products = np.array(ids_as_text(answers.table.column("product_id")), dtype=object)
+        yield from corrected(
+            [
+                monitoring.calibration_check(
+                    *answers.accepted(products == p), limits, subject=p, label=self.names.get(p, p)
+                )
+                for p in sorted(set(products))
+            ]
+        )
+        held_out = self.engine.details.get("noted", {}).get("held_out", {}).get("AUC")
+        then = None
+        if held_out is not None:
+            low, high = (nan if held_out[k] is None else held_out[k] for k in ("low", "high"))
+            then = Interval(held_out["estimate"], low, high, held_out["n"])
+        yield monitoring.auc_check(answers.auc(), then, limits)
+
+    def acceptance(self) -> Check:
+        """Return the check of the acceptance rate."""
+        first, end = self.since
+        when = f"from {first} to {end - timedelta(days=1)}" if end > first else "since the fit"
+        now, then = (self._rate(*days) for days in (self.since, self.before))
+        return monitoring.acceptance_check(now, then, self.options.limits, when)
+
+    def _rate(self, start: date, stop: date) -> Share:
+        if not self.bank.has("responses") or stop <= start:
+            return Share.of([0.0] * 6)
+        query = f"""
+            SELECT sum(x), sum(m), sum(x * x), sum(x * m), sum(m * m), count(*) FROM (
+                SELECT sum({self._accepted}) AS x, CAST(count(*) AS DOUBLE) AS m FROM responses
+                WHERE offered_on >= $start AND offered_on < $stop {self._made} GROUP BY customer_id
+            )
+        """
+        return Share.of(self._numbers(query, self._days(start, stop)))
+
+    def _numbers(self, query: str, parameters: Mapping[str, object]) -> list[float]:
+        found: Sequence[Any] = self.bank.connect().sql(query, params=dict(parameters)).fetchall()[0]
+        return [0.0 if value is None else float(value) for value in found]
+
+    # -- tables as they come in ---------------------------------------------------------------------------------------
+
+    def incoming(self) -> Iterator[Check]:
+        """Yield the checks of transactions, where the bank has any."""
+        if not self.bank.has("transactions"):
+            return
+        limits, day = self.options.limits, self.day
+        last = (
+            self.bank.connect()
+            .sql("SELECT max(date) FROM transactions WHERE date < $day", params={"day": day})
+            .fetchall()[0][0]
+        )
+        days = nan if last is None else float((day - last).days)
+        words = "There are none at all." if last is None else f"The last one is of {last}."
+        label = "Days since the last transaction"
+        yield monitoring.days_check("silent_days", label, days, limits, words)
+        if self.engine.as_of < day:
+            span, fitted = timedelta(days=VOLUME_DAYS), self.engine.as_of
+            query = """
+                SELECT sum(x), sum(m), sum(x * x), sum(x * m), sum(m * m), count(*) FROM (
+                    SELECT CAST(count(*) FILTER (date >= $from AND date < $day) AS DOUBLE) AS x,
+                           CAST(count(*) FILTER (date >= $first AND date < $fitted) AS DOUBLE) AS m
+                    FROM transactions WHERE date >= $first AND date < $day GROUP BY customer_id
+                )
+            """
+            parameters = {"from": day - span, "day": day, "first": fitted - span, "fitted": fitted}
+            yield monitoring.volume_check(Share.of(self._numbers(query, parameters)), limits, VOLUME_DAYS)
+
+    def age(self) -> Check:
+        """Return the check of the model's age."""
+        fitted = self.engine.as_of
+        words = f"It learned from days before {fitted}."
+        return monitoring.days_check(
+            "age_days", "Age of the model", float((self.day - fitted).days), self.options.limits, words
+        )
+
+    def about(self, customers: int, fitted_policy: str) -> About:
+        """Return what the figures are about."""
+        engine, notes = self.engine, []
+        if engine.reference is None:
+            notes.append(
+                "The model was saved before NextOffer kept how features were spread, so drift cannot be measured; "
+                "`nextoffer fit` makes one that can."
+            )
+        if engine.policy.policy_id != fitted_policy:
+            notes.append(f"The policy is {engine.policy.policy_id}, not the one kept with the model, {fitted_policy}.")
+        there = {shape.name for shape in self.reference.propensities}
+        new = [p for p in ids_as_text(self.products.column("product_id")) if there and p not in there]
+        if new:
+            notes.append(f"Products that are new since the fit are not compared: {', '.join(new[:20])}.")
+        return About(
+            bank=self.bank.name,
+            as_of=self.day.isoformat(),
+            fitted=engine.as_of.isoformat(),
+            model=engine.model_id,
+            policy=engine.policy.policy_id,
+            customers=customers,
+            there=customer_count(self.bank),
+            notes=tuple(notes),
+        )
+
+
+def _called(shape: Any, names: Mapping[str, str]) -> Any:
+    from dataclasses import replace
+
+    return replace(shape, label=monitoring.propensity_label(shape.name, names))
+
+
+def _starts(first: date, end: date) -> Iterator[date]:
+    while first < end:
+        yield first
+        first += SLICE
+
+
+def _stated(offers: pa.Table, customers: pa.Array, products: pa.ChunkedArray, log_odds: Floats) -> _Answers:
+    """The offers to these customers, and what their log-odds (n, P) say; products no longer there are left out."""
+    rows, cols = (
+        pc.index_in(offers.column(name), value_set=pa.chunked_array([there]).cast(offers.schema.field(name).type))
+        for name, there in (("customer_id", customers), ("product_id", products.combine_chunks()))
+    )
+    here = pc.and_(rows.is_valid(), cols.is_valid())
+    at, of = (each.filter(here).to_numpy().astype(np.intp) for each in (rows, cols))
+    return _Answers(offers.filter(here), sigmoid(log_odds[at, of]))
