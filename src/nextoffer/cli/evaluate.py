@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,6 +15,7 @@ from nextoffer.cli.options import AsJson, BankFolder, PolicyFile
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from rich.table import Table as RichTable
 
     from nextoffer.run.backtest import Evaluation
     from nextoffer.run.trials import Tried
@@ -124,29 +125,40 @@ def fits_bar(total: int) -> Iterator[tuple[Callable[[str], None], Callable[[int]
 def show_trials(found: Tried) -> None:
     """Print what was tried besides the backtest, and what could not be."""
     from rich.console import Console
-    from rich.table import Table
 
-    console = Console(width=110)
+    console = Console(width=130)
     titles = {
-        "origins": "Judged from several days, learned before each",
-        "ablations": "With something left out, minus glassbox",
-        "learning_curve": "Learned from a part of the customers",
+        "origins": ("Judged from several days, learned before each", "split"),
+        "ablations": ("With something left out, minus glassbox", ""),
+        "learning_curve": ("Learned from a part of the customers", "share"),
     }
-    for name, title in titles.items():
+    for name, (title, across) in titles.items():
         rows = found.tables[name].to_pylist() if name in found.tables else []
-        if not rows:
-            continue
-        places = [c for c in ("split", "model", "share") if c in rows[0] and (name, c) != ("ablations", "split")]
-        table = Table(title=title, title_justify="left")
-        for column in ("metric", *places, "estimate", "95 % interval"):
-            table.add_column(column)
-        for row in rows:
-            if row["metric"] in ("ndcg@5", "auc"):
-                interval = f"{row['low']:.4f} to {row['high']:.4f}"
-                table.add_row(row["metric"], *(str(row[c]) for c in places), f"{row['estimate']:.4f}", interval)
-        console.print(table)
+        if rows:
+            console.print(_trial(title, [r for r in rows if r["metric"] in ("ndcg@5", "auc")], across))
     for note in found.notes:
         typer.echo(note)
+
+
+def _trial(title: str, rows: list[dict[str, Any]], across: str) -> RichTable:
+    """A row for each metric and model, a column for each day or share with the interval beneath."""
+    from rich.table import Table
+
+    places = list(dict.fromkeys(str(r[across]) if across else "difference" for r in rows))
+    table = Table(title=title, title_justify="left")
+    for column in ("metric", "model"):
+        table.add_column(column)
+    for place in places:
+        table.add_column(place, justify="right")
+    cells: dict[tuple[str, str], dict[str, str]] = {}
+    for r in rows:
+        told = f"{r['estimate']:.4f}\n{r['low']:.4f}…{r['high']:.4f}"
+        cells.setdefault((r["metric"], r.get("model", "glassbox")), {})[str(r[across]) if across else "difference"] = (
+            told
+        )
+    for (metric, model), found in cells.items():
+        table.add_row(metric, model, *(found.get(place, "") for place in places))
+    return table
 
 
 def show(evaluation: Evaluation) -> None:
