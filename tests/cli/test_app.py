@@ -24,6 +24,7 @@ COMMANDS = (
     "evaluate",
     "explain",
     "card",
+    "validate",
     "policy",
     "policy check",
     "policy diff",

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from nextoffer.evaluate.charts import Bar, Bars
-from nextoffer.evaluate.markdown import Bullets, Pictured, drawn, markdown
-from nextoffer.evaluate.page import DataTable, ReportPage, Section, render
+import pytest
+
+from nextoffer.evaluate.calibration import ReliabilityBin
+from nextoffer.evaluate.charts import AbTest, Bar, Bars
+from nextoffer.evaluate.course import Course, Trace
+from nextoffer.evaluate.curves import Deciles, Reliability, Shape, Shapes
+from nextoffer.evaluate.forest import Forest, Lift
+from nextoffer.evaluate.markdown import Bullets, drawn, markdown
+from nextoffer.evaluate.page import DataTable, Drawing, ReportPage, Section, render
 from nextoffer.intervals import Interval
 
 TABLE = DataTable(("Model", "AUC"), [("a|b", "0.7\n0.6 to 0.8"), ("<none>", "–")], numeric=frozenset({"AUC"}))
@@ -14,7 +20,7 @@ PAGE = ReportPage(
     (("As of", "2025-10-11"),),
     "All is well.",
     ("It is.",),
-    (Section("One", "Words.\n\nMore words.", (TABLE, Pictured(CHART, TABLE), Bullets(("a * b", "c")))),),
+    (Section("One", "Words.\n\nMore words.", (TABLE, CHART, Bullets(("a * b", "c")))),),
 )
 
 
@@ -36,9 +42,26 @@ def test_a_table_keeps_its_cells_apart() -> None:
     ]
 
 
+VALUE = Interval(0.7, 0.6, 0.8, 10)
+
+
+@pytest.mark.parametrize(
+    ("chart", "row"),
+    [
+        (CHART, "| a & b | 0.700 | 0.600 to 0.800 | 10 |"),
+        (Forest("Lift", (Lift("a", VALUE),)), "| a | +70.0 % | +60.0 % to +80.0 % | 10 |"),
+        (Course("AUC", ("d1",), (Trace("a", (VALUE,)),)), "| a | 0.700<br>0.600 to 0.800 |"),
+        (Reliability((ReliabilityBin(0.5, VALUE),)), "| 50.0 % | 70.0 % | 60.0 % to 80.0 % | 10 |"),
+        (Deciles((VALUE,)), "| 1 | ×0.7 | ×0.6 to ×0.8 | 10 |"),
+        (Shapes((Shape("Age", [0.0, 1.0], edges=[0, 5, 9]),)), "| Age | ×1 (0 to 5) | ×2.7 (5 to 9) |"),
+    ],
+)
+def test_a_chart_is_told_as_a_table(chart: Drawing, row: str) -> None:
+    assert drawn(chart).replace("\u202f", " ").splitlines()[2] == row
+
+
 def test_a_chart_without_a_table_says_what_a_screen_reader_gets() -> None:
-    assert drawn(CHART) == "*AUC: a & b 0.700*"
-    assert drawn(Pictured(CHART, TABLE)) == drawn(TABLE)
+    assert drawn(AbTest(VALUE, 0.5)).startswith("*A/B test: estimated +70.0")
 
 
 def test_marks_in_sentences_are_no_marks() -> None:

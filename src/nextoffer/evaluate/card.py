@@ -302,7 +302,7 @@ def _of_fairness(card: Card) -> Iterator[Finding]:
             "medium",
             "Ethical considerations",
             f"Attributes that law protects in many places carry weight: {_listed(used)}. Whether they may be used here "
-            "is for the bank's lawyers to say; `sensitive` in bank.toml keeps a column out.",
+            "is for the bank's lawyers to say; sensitive in bank.toml keeps a column out.",
             "a feature with weight that is named like a protected attribute: medium",
         )
 

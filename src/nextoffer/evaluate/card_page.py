@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from nextoffer.evaluate.card import Card, TermFacts
+from nextoffer.evaluate.card import Card
 from nextoffer.evaluate.card_words import about_data, about_method, avoided, intended
 from nextoffer.evaluate.curves import Shapes
 from nextoffer.evaluate.findings import MEANING, SEVERITIES, FindingList, counted
-from nextoffer.evaluate.markdown import Bullets, Pictured
+from nextoffer.evaluate.markdown import Bullets
 from nextoffer.evaluate.page import DataTable, Drawing, ReportPage, Section
 from nextoffer.evaluate.wording import UNKNOWN, bounds, count, decimal, odds, percent, whole_percent
 
@@ -192,7 +192,7 @@ def _analyses(card: Card) -> Section:
         body.append(DataTable(columns, rows, numeric=frozenset(columns[1:])))
     shapes = [term.shape for term in card.terms[:DRAWN] if term.shape is not None]
     if shapes:
-        body.append(Pictured(Shapes(tuple(shapes)), _shape_table(card.terms[:DRAWN])))
+        body.append(Shapes(tuple(shapes)))
     if card.terms:
         names = card.product_names
         heads = ("Feature", "Name", "Family", "Effect", "Moves most")
@@ -226,26 +226,6 @@ def _explained(card: Card) -> Iterator[str]:
             "Shapes are drawn for the product that a feature moves most. Above the line a value speaks for an offer, "
             "below it against; ×1.5 multiplies the odds of acceptance by one and a half."
         )
-
-
-def _shape_table(terms: tuple[TermFacts, ...]) -> DataTable:
-    rows = []
-    for term in terms:
-        if term.shape is None:
-            continue
-        values = list(term.shape.contributions)
-        low, high = min(values), max(values)
-        rows.append((term.shape.label, f"{odds(low)} ({_bin(term, low)})", f"{odds(high)} ({_bin(term, high)})"))
-    return DataTable(("Feature → product", "Odds at the least", "Odds at the most"), rows)
-
-
-def _bin(term: TermFacts, value: float) -> str:
-    shape = term.shape
-    assert shape is not None
-    place = list(shape.contributions).index(value)
-    if shape.names:
-        return shape.names[place]
-    return f"{shape.edges[place]:,.4g} to {shape.edges[place + 1]:,.4g}"
 
 
 def _ethics(card: Card) -> Section:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Literal
 
+from nextoffer.evaluate.page import DataTable
 from nextoffer.evaluate.svg import (
     CHARACTER,
     Scale,
@@ -80,6 +81,13 @@ class Bars:
         axis = _axis(scale, bottom, self.form, top)
         title = text(0, 14, self.title, kind="title")
         return drawing(WIDTH, bottom + 26, [title, *axis, *rows, *marks], label=self._words())
+
+    def table(self) -> DataTable:
+        """Return the same as a table."""
+        rows = [(b.name, self.form(b.value.estimate), bounds(b.value, self.form), count(b.value.n)) for b in self.bars]
+        marks = [(mark.name, self.form(mark.at), "", "") for mark in self.marks]
+        columns = (self.title, "Figure", "95 % interval", "Customers")
+        return DataTable(columns, [*rows, *marks], numeric=frozenset(columns[1:]))
 
     def _scale(self, left: float) -> Scale:
         levels = [v for bar in self.bars for v in (bar.value.estimate, bar.value.high) if isfinite(v)]

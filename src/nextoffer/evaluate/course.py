@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import isfinite
 
+from nextoffer.evaluate.page import DataTable
 from nextoffer.evaluate.svg import Scale, dot, drawing, line, path, round_ticks, text, whisker
 from nextoffer.evaluate.wording import Form, bounds, decimal, plain
 from nextoffer.intervals import Interval
@@ -64,6 +65,14 @@ class Course:
             shapes.append(text(across.stop + 8, height + 4, trace.name, kind=f"name {trace.kind}"))
         told = "; ".join(f"{t.name} {', '.join(self.form(v.estimate) for v in t.values)}" for t in self.traces)
         return drawing(WIDTH, bottom + 26, shapes, label=f"{self.title}: {told}")
+
+    def table(self) -> DataTable:
+        """Return the same as a table."""
+        rows = [
+            (trace.name, *(f"{self.form(v.estimate)}\n{bounds(v, self.form)}" for v in trace.values))
+            for trace in self.traces
+        ]
+        return DataTable((self.title, *self.places), rows, numeric=frozenset(self.places))
 
     def _height(self, bottom: float, top: float) -> Scale:
         known = [x for t in self.traces for v in t.values for x in (v.estimate, v.low, v.high) if isfinite(x)]

@@ -11,6 +11,7 @@ from itertools import pairwise
 from math import isfinite
 
 from nextoffer.evaluate.calibration import ReliabilityBin
+from nextoffer.evaluate.page import DataTable
 from nextoffer.evaluate.svg import Scale, box, dot, drawing, line, path, round_ticks, shortened, text, whisker
 from nextoffer.evaluate.wording import bounds, count, odds, percent, plain, times, whole_percent
 from nextoffer.intervals import Interval
@@ -36,6 +37,15 @@ class Reliability:
         for b in self.bins:
             shapes += self._point(b, across, up)
         return drawing(WIDTH, 366.0, shapes, label="Reliability curve: stated probability against acceptance rate")
+
+    def table(self) -> DataTable:
+        """Return the same as a table."""
+        rows = [
+            (percent(b.stated), percent(b.observed.estimate), bounds(b.observed, percent), count(b.observed.n))
+            for b in self.bins
+        ]
+        columns = ("Stated", "Accepted", "95 % interval", "Pairs")
+        return DataTable(columns, rows, numeric=frozenset(columns))
 
     def _frame(self, across: Scale, up: Scale, high: float) -> Iterator[str]:
         for tick in round_ticks(0.0, high):
@@ -79,6 +89,15 @@ class Deciles:
         words = ", ".join(times(lift.estimate) for lift in self.lifts)
         return drawing(WIDTH, 280.0, shapes, label=f"Lift by decile, best first: {words}")
 
+    def table(self) -> DataTable:
+        """Return the same as a table."""
+        rows = [
+            (str(i), times(lift.estimate), bounds(lift, times), count(lift.n))
+            for i, lift in enumerate(self.lifts, start=1)
+        ]
+        columns = ("Tenth, highest scores first", "Over the overall rate", "95 % interval", "Customers")
+        return DataTable(columns, rows, numeric=frozenset(columns[1:]))
+
     def _column(self, i: int, lift: Interval, x: float, step: float, *, up: Scale) -> Iterator[str]:
         middle, level = x + step / 2, lift.estimate if isfinite(lift.estimate) else 0.0
         kind = "bar champion" if level >= 1 else "bar other"
@@ -119,6 +138,16 @@ class Shape:
                 f"shape '{self.label}' of {bins} bins needs {bins + 1} edges or {bins} names; found {found}"
             )
 
+    @property
+    def ends(self) -> tuple[int, int]:
+        """The bins of the lowest and of the highest contribution."""
+        places = range(len(self.contributions))
+        return min(places, key=self.contributions.__getitem__), max(places, key=self.contributions.__getitem__)
+
+    def bin(self, place: int) -> str:
+        """Return a bin in words."""
+        return self.names[place] if self.names else f"{self.edges[place]:,.4g} to {self.edges[place + 1]:,.4g}"
+
 
 @dataclass(frozen=True)
 class Shapes:
@@ -138,6 +167,14 @@ class Shapes:
         rows = -(-len(self.shapes) // self.columns)
         words = ", ".join(shape.label for shape in self.shapes)
         return drawing(_WIDE, height * rows, parts, label=f"Score shapes of {words}")
+
+    def table(self) -> DataTable:
+        """Return where each shape is lowest and highest."""
+        rows = [
+            (shape.label, *(f"{odds(shape.contributions[i])} ({shape.bin(i)})" for i in shape.ends))
+            for shape in self.shapes
+        ]
+        return DataTable(("Term", "Odds at the least", "Odds at the most"), rows)
 
     def _panel(self, shape: Shape, corner: tuple[float, float], width: float, reach: float) -> Iterator[str]:
         left, top = corner

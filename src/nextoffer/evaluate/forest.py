@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from math import isfinite
 
+from nextoffer.evaluate.page import DataTable
 from nextoffer.evaluate.svg import (
     Scale,
     column_width,
@@ -20,7 +21,7 @@ from nextoffer.evaluate.svg import (
     text,
     whisker,
 )
-from nextoffer.evaluate.wording import Form, bounds, change, plain
+from nextoffer.evaluate.wording import Form, bounds, change, count, plain
 from nextoffer.intervals import Interval
 
 WIDTH = 660.0
@@ -70,6 +71,15 @@ class Forest:
             shapes += self._row(lift, top + _ROW * (i + 0.5), scale)
         told = "; ".join(f"{lift.name} {self.form(lift.value.estimate)}" for lift in self.lifts)
         return drawing(WIDTH, bottom + 24, shapes, label=f"{self.title}: {told}")
+
+    def table(self) -> DataTable:
+        """Return the same as a table."""
+        rows = [
+            (lift.name, self.form(lift.value.estimate), bounds(lift.value, self.form), count(lift.value.n))
+            for lift in self.lifts
+        ]
+        columns = (self.title, "Figure", "95 % interval", "n")
+        return DataTable(columns, rows, numeric=frozenset(columns[1:]))
 
     def _row(self, lift: Lift, y: float, scale: Scale) -> Iterator[str]:
         value = lift.value

@@ -1,7 +1,7 @@
 """A report page as Markdown, for repositories: the very `ReportPage` that `page.render` turns into HTML.
 
-A drawing with a `markdown` method says itself how it reads there; a table is written as one; of any other chart the
-words are given that a screen reader gets.
+A drawing with a `markdown` method says itself how it reads there; a chart with a `table` is written as that; of any
+other the words are given that a screen reader gets.
 """
 
 from __future__ import annotations
@@ -24,6 +24,15 @@ class Written(Protocol):
         ...
 
 
+@runtime_checkable
+class Tabled(Protocol):
+    """A chart whose figures can be told as a table."""
+
+    def table(self) -> DataTable:
+        """Return the table."""
+        ...
+
+
 @dataclass(frozen=True)
 class Bullets:
     """Sentences, one below the other."""
@@ -37,22 +46,6 @@ class Bullets:
     def markdown(self) -> str:
         """Return them as a list."""
         return "\n".join(f"- {_plain(each)}" for each in self.sentences)
-
-
-@dataclass(frozen=True)
-class Pictured:
-    """A chart for people's eyes, and the table that says the same in Markdown."""
-
-    chart: Drawing
-    table: Drawing
-
-    def draw(self) -> str:
-        """Return the chart."""
-        return self.chart.draw()
-
-    def markdown(self) -> str:
-        """Return the table."""
-        return drawn(self.table)
 
 
 def markdown(page: ReportPage) -> str:
@@ -72,8 +65,9 @@ def drawn(drawing: Drawing) -> str:
     """Return one drawing as Markdown."""
     if isinstance(drawing, Written):
         return drawing.markdown()
-    if isinstance(drawing, DataTable):
-        return table(drawing.columns, drawing.rows, drawing.numeric)
+    told = drawing.table() if isinstance(drawing, Tabled) else drawing
+    if isinstance(told, DataTable):
+        return table(told.columns, told.rows, told.numeric)
     found = re.search(r'aria-label="([^"]*)"', drawing.draw())
     return f"*{_plain(unescape(found[1]))}*" if found else ""
 
@@ -107,4 +101,4 @@ def _facts(page: ReportPage) -> Iterator[str]:
 def _section(section: Section) -> Iterator[str]:
     yield f"## {section.heading}"
     yield from (_plain(part) for part in section.explanation.split("\n\n") if part.strip())
-    yield from (text for drawing in section.body if (text := drawn(drawing)))
+    yield from map(drawn, section.body)

@@ -65,6 +65,8 @@ class ReportPage:
         The evidence.
     mast
         What kind of report it is.
+    contents
+        Whether the sections are listed at the top, for long reports.
     """
 
     title: str
@@ -73,6 +75,7 @@ class ReportPage:
     summary: tuple[str, ...]
     sections: tuple[Section, ...]
     mast: str = "NextOffer evaluation report"
+    contents: bool = False
 
 
 @dataclass(frozen=True)
@@ -154,8 +157,16 @@ def render(page: ReportPage) -> str:
         f'<header>\n<p class="mast">{escape(page.mast)}</p>\n<h1>{escape(page.title)}</h1>\n'
         f'<dl class="facts">{facts}</dl>\n</header>\n'
         f'<section class="lead">\n<p class="headline">{escape(page.headline)}</p>\n<ul>{summary}</ul>\n</section>\n'
-        f"{''.join(_section(section) for section in page.sections)}</main>\n</body>\n</html>\n"
+        f"{_contents(page)}{''.join(_section(*each) for each in enumerate(page.sections, start=1))}"
+        "</main>\n</body>\n</html>\n"
     )
+
+
+def _contents(page: ReportPage) -> str:
+    if not page.contents:
+        return ""
+    lines = (f'<li><a href="#s{i}">{escape(s.heading)}</a></li>' for i, s in enumerate(page.sections, start=1))
+    return f'<nav class="contents"><ul>{"".join(lines)}</ul></nav>\n'
 
 
 @cache
@@ -163,13 +174,12 @@ def _style() -> str:
     return files("nextoffer.evaluate").joinpath("report.css").read_text(encoding="utf-8")
 
 
-def _section(section: Section) -> str:
+def _section(number: int, section: Section) -> str:
     paragraphs = "".join(f"<p>{escape(part)}</p>" for part in section.explanation.split("\n\n") if part.strip())
     body = "".join(f"<figure>{drawing.draw()}</figure>" for drawing in section.body)
-    return (
-        f'<section class="{section.layout}">\n<div class="words"><h2>{escape(section.heading)}</h2>{paragraphs}</div>\n'
-        f'<div class="body">{body}</div>\n</section>\n'
-    )
+    words = f'<div class="words"><h2>{escape(section.heading)}</h2>{paragraphs}</div>'
+    start = f'<section class="{section.layout}" id="s{number}">'
+    return f'{start}\n{words}\n<div class="body">{body}</div>\n</section>\n'
 
 
 def _table(

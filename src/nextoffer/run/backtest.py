@@ -73,6 +73,8 @@ class Options:
         Further models to judge: ``choice``, or peers (`nextoffer.models.peers.PEERS`).
     until
         Judge by what came before this day; None by all that came.
+    champion
+        The ranker whose engine is judged.
     """
 
     split: date | None = None
@@ -81,11 +83,12 @@ class Options:
     resamples: int = 1000
     also: Sequence[str] = ()
     until: date | None = None
+    champion: str = CHAMPION
 
     @property
     def learned(self) -> tuple[str, ...]:
         """The models that take a fit worth counting, champion first."""
-        return tuple(dict.fromkeys((CHAMPION, *((CHALLENGER,) if self.challenger else ()), *self.also)))
+        return tuple(dict.fromkeys((self.champion, *((CHALLENGER,) if self.challenger else ()), *self.also)))
 
 
 @dataclass(frozen=True)
@@ -150,14 +153,14 @@ def evaluate(bank: Bank, policy: Policy, *, options: Options | None = None, step
         rankers: dict[str, Any] = dict(zip(names, fitted, strict=True))
     rankers |= {name: Baseline(name, policy.seed).fit(learned.training) for name in BASELINES}
     details = learned_from(sample, learned) | {"noted": noted_of_bank(sample.bank, learned)}
-    engine = Engine.around(rankers[CHAMPION], spec, policy, learned, details=details)
+    engine = Engine.around(rankers[chosen.champion], spec, policy, learned, details=details)
     step("Scoring and judging")
     judged = sampled_customers(bank, MAX_CUSTOMERS, seed=policy.seed, purpose="judged")
     desk = engine.desk(bank.table("products"), split)
     batch = desk.batch(engine.known(bank, judged, as_of=split, every_feature=True))
     products = learned.training.products
-    scores = {CHAMPION: batch.scores} | {
-        n: r.score(batch.features, products) for n, r in rankers.items() if n != CHAMPION
+    scores = {chosen.champion: batch.scores} | {
+        n: r.score(batch.features, products) for n, r in rankers.items() if n != chosen.champion
     }
     offers = _later_labels(bank, split, learned.source, chosen.until)
     eligible = _eligible_pairs(desk.decider, batch, offers, bank.path)

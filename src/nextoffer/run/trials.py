@@ -223,14 +223,14 @@ def _candidates(bank: Bank) -> list[date]:
 
 def _always(evaluation: Evaluation, options: Options) -> dict[str, pa.Table]:
     eligible, made = _sheets([evaluation], {})
-    others = [(CHAMPION, name) for name in evaluation.contenders if name != CHAMPION]
+    others = [(options.champion, name) for name in evaluation.contenders if name != options.champion]
     rows, cols = places(evaluation.batch, evaluation.made)
-    stated = answer(CHAMPION, evaluation.contenders[CHAMPION], rows, cols).score
+    stated = answer(options.champion, evaluation.contenders[options.champion], rows, cols).score
     return {
         "significance": differences(
             figures_of(eligible, made), others, evaluation.split.isoformat(), resamples=options.resamples
         ),
-        "calibration_by_product": calibration_by_product(evaluation.made, CHAMPION, stated),
+        "calibration_by_product": calibration_by_product(evaluation.made, options.champion, stated),
     }
 
 
@@ -261,7 +261,7 @@ def _origins(
         rows += reported(figures_of(*_sheets([here], {})), day.isoformat(), resamples=options.resamples)
     pooled = figures_of(*_sheets(found, {}))
     rows += reported(pooled, POOLED, resamples=options.resamples)
-    others = [(CHAMPION, name) for name in found[0].contenders if name != CHAMPION]
+    others = [(options.champion, name) for name in found[0].contenders if name != options.champion]
     return {
         "origins": pa.Table.from_pylist(rows, schema=REPORT),
         "origins_significance": differences(pooled, others, POOLED, resamples=options.resamples),
@@ -277,22 +277,25 @@ def _ablations(evaluation: Evaluation, policy: Policy, options: Options, going: 
             going.done(1)
             continue
         going.step(f"Ablation: {name}")
-        fitted = contender(CHAMPION, policy.seed).fit(_narrowed(training, kept))
+        fitted = contender(options.champion, policy.seed).fit(_narrowed(training, kept))
         scores[name] = fitted.score(_only(features, kept), training.products)
         going.done(1)
     going.step(f"Ablation: {NO_COLLABORATIVE}")
-    fitted = contender(CHAMPION, policy.seed).fit(replace(training, without=COLLABORATIVE))
+    fitted = contender(options.champion, policy.seed).fit(replace(training, without=COLLABORATIVE))
     scores[NO_COLLABORATIVE] = fitted.score(features, training.products)
     going.done(1)
-    going.step(f"Ablation: {NO_AFFINITY}")
-    bare = replace(contender(CHAMPION, policy.seed), max_rank=0)
-    scores[NO_AFFINITY] = bare.fit(training).score(features, training.products)
+    if options.champion == CHAMPION:
+        going.step(f"Ablation: {NO_AFFINITY}")
+        bare = replace(contender(CHAMPION, policy.seed), max_rank=0)
+        scores[NO_AFFINITY] = bare.fit(training).score(features, training.products)
+    else:
+        going.notes.append(f"{NO_AFFINITY} is left out of the ablations: {options.champion} is judged as it is")
     going.done(1)
-    if not options.challenger:
-        going.step(f"Ablation: {CHALLENGER} in place of {CHAMPION}")
+    if not options.challenger and options.champion != CHALLENGER:
+        going.step(f"Ablation: {CHALLENGER} in place of {options.champion}")
         scores[CHALLENGER] = contender(CHALLENGER, policy.seed).fit(training).score(features, training.products)
         going.done(1)
-    couples = [(name, CHAMPION) for name in (*scores, *([CHALLENGER] if options.challenger else []))]
+    couples = [(name, options.champion) for name in (*scores, *([CHALLENGER] if options.challenger else []))]
     figures = figures_of(*_sheets([evaluation], scores))
     return differences(figures, couples, evaluation.split.isoformat(), resamples=options.resamples)
 
@@ -321,21 +324,23 @@ def _learning_curve(evaluation: Evaluation, policy: Policy, options: Options, go
         going.step(f"Learning curve: {share:.0%} of the customers")
         part = part_of_customers(training, share, seed=policy.seed)
         try:
-            scores[_share_name(share)] = contender(CHAMPION, policy.seed).fit(part).score(features, training.products)
+            scores[_share_name(share)] = (
+                contender(options.champion, policy.seed).fit(part).score(features, training.products)
+            )
             parts[share] = part
         except ModelError as error:
             going.notes.append(f"{share:.0%} of the customers are too few to learn from: {error}")
         going.done(1)
     parts[1.0] = training
     figures = figures_of(*_sheets([evaluation], scores))
-    share_of = {_share_name(s) if s < 1 else CHAMPION: s for s in parts}
+    share_of = {_share_name(s) if s < 1 else options.champion: s for s in parts}
     mine = [{n: kind[n] for n in share_of} for kind in figures]
     rows = [
         {name: row[name] for name in ("metric", "estimate", "low", "high", "n")}
         | _size(share_of[str(row["model"])], parts)
         for row in reported(mine, "", resamples=options.resamples)
     ]
-    couples = [(name, CHAMPION) for name in scores]
+    couples = [(name, options.champion) for name in scores]
     split = evaluation.split.isoformat()
     return {
         "learning_curve": pa.Table.from_pylist(rows, schema=LEARNING_CURVE),
