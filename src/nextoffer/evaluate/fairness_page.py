@@ -123,7 +123,8 @@ def _forests(groups: Groups, measure: str, about: About) -> Iterator[Drawing]:
                 shifted = Interval(found.estimate - 1, found.low - 1, found.high - 1, found.n)
                 lifts.append(Lift(_scope(groups, scope), shifted))
         if lifts:
-            yield Forest(groups.names[group], tuple(lifts), form=lambda x: f"{1 + x:.2f}", mark=about.line - 1)
+            title = f"{groups.by.replace('_', ' ').capitalize()} {groups.names[group]}"
+            yield Forest(title, tuple(lifts), form=lambda x: f"{1 + x:.2f}", mark=about.line - 1)
 
 
 def _scope(groups: Groups, scope: int) -> str:
