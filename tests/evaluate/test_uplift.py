@@ -82,6 +82,19 @@ def test_folds_are_ranked_each_for_itself() -> None:
     assert ranked_within(predicted, folds).tolist() == [0.75, 0.25, 0.25, 0.75, 0.5, 0.5]
 
 
+def test_cross_fitted_orders_are_known_less_well() -> None:
+    contacts, helped = halves()
+    folds = np.arange(len(contacts)) % 4
+    noisy = helped + np.random.default_rng(2).random(len(contacts)) + 10.0 * folds
+    found, taken = auuc(contacts, noisy, folds=folds), auuc(contacts, ranked_within(noisy, folds))
+    assert found.estimate == taken.estimate
+    assert found.high - found.estimate == pytest.approx(2**0.5 * (taken.high - taken.estimate))
+    assert qini(contacts, noisy, folds=folds).estimate == pytest.approx(found.estimate, rel=0.02)
+    assert auuc_difference(contacts, noisy, -noisy, folds=folds).low > 0
+    best, *_, worst = deciles(contacts, noisy, folds=folds)
+    assert best.low > worst.high
+
+
 def test_known_chances_of_contact_are_used() -> None:
     draw = np.random.default_rng(11)
     keen = draw.random(40_000) < 0.5

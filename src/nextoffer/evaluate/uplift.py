@@ -14,8 +14,8 @@ Ties share: customers of equal prediction get the mean of their orders. Interval
 the order as given: it comes from other customers (a held-out part) or an earlier time. Of cross-fitted orders tell the
 `folds`: customers are then put in order within their fold, and the interval is widened by √2. Each fold's customers
 also order the others': with b_f the effects that fold f shows, its area goes as ``b_f · b_rest / |b_rest|``. Any two
-of K folds' areas are correlated by up to 1 / (K − 1), so that the variance of their mean is up to twice that of independent
-ones: no less without any effect, and about as much as of independent ones where the order is clear.
+of K folds' areas are correlated by up to 1 / (K − 1), so that the variance of their mean is up to twice that of
+independent ones: so it is without any effect, and hardly more than theirs where the order is clear.
 """
 
 from __future__ import annotations
