@@ -1,15 +1,17 @@
 """Limits of a monitored figure, and the verdict on it: green, amber or red.
 
-A line counts as crossed where the estimate is beyond it *and* chance does not explain the change. With many figures of
-one kind the chances are corrected for that (Holm), so that a bank in which nothing has changed stays green.
+A line counts as crossed where the near end of the figure's interval is beyond it *and* chance does not explain the
+change. With many figures of one kind the chances are corrected for that (Holm), so that a bank in which nothing has
+changed stays green.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import erfc, exp, isnan, log, nan, sqrt
 from pathlib import Path
+from statistics import NormalDist
 from typing import Literal, Self
 
 import pyarrow as pa
@@ -20,19 +22,22 @@ from nextoffer.evaluate.paired import holm_adjusted
 from nextoffer.intervals import Interval
 from nextoffer.toml import parse, read_text
 
-Status = Literal["green", "amber", "red", "unknown"]
-ORDER: tuple[Status, ...] = ("unknown", "green", "amber", "red")
+Status = Literal["green", "amber", "red", "unknown", "told"]
+"""`unknown` could not be measured; `told` is for information and never changes the verdict."""
+ORDER: tuple[Status, ...] = ("told", "unknown", "green", "amber", "red")
 
 MONITORING = pa.schema(
     [
         *((name, pa.string()) for name in ("check", "subject", "label", "status")),
         *((name, pa.float64()) for name in ("estimate", "low", "high")),
         ("n", pa.int64()),
-        *((name, pa.float64()) for name in ("then", "amber", "red", "chance")),
+        *((name, pa.float64()) for name in ("then", "amber", "red", "chance", "importance")),
         ("text", pa.string()),
     ]
 )
-"""What was measured now with its interval, what it was at the fit, the lines, and the chance of it without change."""
+"""What was measured now with its interval, what it was at the fit, the lines, and the chance of it without change.
+
+`importance` is a feature's share of all that features do to the model's scores."""
 
 
 class Line(BaseModel):
@@ -69,44 +74,26 @@ class Window(BaseModel):
 
 
 class Limits(BaseModel):
-    """Every limit; a limits file may set any of them.
-
-    Attributes
-    ----------
-    drift, propensity
-        Population stability index of a feature, and of a product's propensities.
-    missing
-        Change of the share of customers of whom a feature is not known.
-    calibration
-        |accepted / expected − 1|.
-    acceptance
-        |acceptance rate now / before the fit − 1|.
-    auc
-        Area under the ROC curve lost since the fit.
-    without_offers
-        Change of the share of customers without an offer.
-    coverage
-        Share of products that reached customers at the fit and now reach nobody.
-    volume
-        |transactions of the last 30 days / of the 30 days before the fit − 1|.
-    silent_days, age_days
-        Days since the last transaction, and since the fit.
-    """
+    """Every limit; a limits file may set any of them. What each is stands in `MEANINGS`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     window: Window = Window()
+    least_importance: float = Field(default=0.005, ge=0, le=1)
     drift: Line = Line(amber=0.10, red=0.25)
     propensity: Line = Line(amber=0.10, red=0.25)
     missing: Line = Line(amber=0.05, red=0.20)
     calibration: Line = Line(amber=0.20, red=0.50)
-    acceptance: Line = Line(amber=0.25, red=0.50)
-    auc: Line = Line(amber=0.05, red=0.10)
+    acceptance: Line = Line(amber=0.20, red=0.50)
+    auc: Line = Line(amber=0.03, red=0.10)
     without_offers: Line = Line(amber=0.05, red=0.15)
+    consent: Line = Line(amber=0.05, red=0.15)
     coverage: Line = Line(amber=0.10, red=0.30)
+    customers: Line = Line(amber=0.20, red=0.50)
     volume: Line = Line(amber=0.25, red=0.50)
     silent_days: Line = Line(amber=7.0, red=30.0)
-    age_days: Line = Line(amber=90.0, red=180.0)
+    offers_silent_days: Line = Line(amber=60.0, red=180.0)
+    age_days: Line = Line(amber=180.0, red=365.0)
 
     @classmethod
     def read(cls, path: str | Path | None) -> Limits:
@@ -122,13 +109,49 @@ class Limits(BaseModel):
         return parse(read_text(path, error=NextOfferError), cls, where=str(path), error=NextOfferError)
 
     def to_toml(self) -> str:
-        """Return all limits as a limits file."""
-        lines = [f"{name} = {_inline(value)}" for name, value in self.model_dump().items()]
-        return "\n".join(lines) + "\n"
+        """Return all limits as a limits file that says what each is."""
+        lines = [
+            f"# {MEANINGS[name]}\n{name} = {_inline(value) if isinstance(value, dict) else value}"
+            for name, value in self.model_dump().items()
+        ]
+        return f"{_OPENING}\n\n" + "\n\n".join(lines) + "\n"
+
+
+_OPENING = """\
+# Limits of nextoffer monitor: from where on a light is amber, and from where on red. Whatever is left out keeps the
+# value that nextoffer monitor --write-limits writes. A limit that shall never be reached is given a large number."""
+MEANINGS: Mapping[str, str] = {
+    "window": "Offers of so many days are judged, none from before the fit; those of the last days may yet be answered",
+    "least_importance": "A feature with a smaller share of what features do to the scores is told and never judged",
+    "drift": "Population stability index of a feature",
+    "propensity": "Population stability index of a product's propensities, and of each customer's highest",
+    "missing": "Change of the share of customers of whom a feature is not known",
+    "calibration": "Accepted / expected - 1 of offers since the fit, either way",
+    "acceptance": "Acceptance rate since the fit / before it - 1, either way",
+    "auc": "Area under the ROC curve lost since the fit",
+    "without_offers": "Change of the share of customers without an offer",
+    "consent": "Change of the share of customers who allow marketing",
+    "coverage": "Share of the products that reached customers at the fit and now reach nobody",
+    "customers": "Number of customers / at the fit - 1, either way",
+    "volume": "Number and amounts of transactions in the last 30 days / in the 30 days before the fit - 1, either way",
+    "silent_days": "Days since the last transaction",
+    "offers_silent_days": "Days since the last offer",
+    "age_days": "Days since the fit",
+}
+"""What each limit is."""
 
 
 def _inline(values: dict[str, float]) -> str:
     return "{ " + ", ".join(f"{name} = {value!r}" for name, value in values.items()) + " }"
+
+
+def beyond(change: Interval) -> float:
+    """Return how far a change surely goes, up or down: the near end of its interval, 0 where that holds no change.
+
+    >>> beyond(Interval(0.3, 0.1, 0.5, 9)), beyond(Interval(-0.3, -0.5, -0.1, 9)), beyond(Interval(0.3, -0.1, 0.7, 9))
+    (0.1, 0.1, 0.0)
+    """
+    return nan if isnan(change.low) else max(change.low, -change.high, 0.0)
 
 
 @dataclass(frozen=True)
@@ -150,9 +173,11 @@ class Check:
     then
         The same at the fit, where that is a figure of its own.
     size
-        What is held against the line, where that is not the figure itself, such as a change in either direction.
+        What is held against the line, where that is not the estimate: how far it surely goes.
     chance
         The chance of such a change if nothing had changed; NaN where chance has no part in it.
+    importance
+        Of a feature: its share of all that features do to the scores; NaN where that is not known.
     """
 
     check: str
@@ -164,6 +189,7 @@ class Check:
     then: float = nan
     size: float | None = None
     chance: float = nan
+    importance: float = nan
 
     @property
     def beyond(self) -> float:
@@ -172,7 +198,9 @@ class Check:
 
     def status(self, alpha: float = 0.05) -> Status:
         """Return the verdict: at the level `alpha` where chance has a part in it."""
-        if self.line is None or isnan(self.beyond):
+        if self.line is None:
+            return "told"
+        if isnan(self.beyond):
             return "unknown"
         if self.chance > alpha or self.beyond < self.line.amber:
             return "green"
@@ -187,7 +215,13 @@ class Check:
             "label": self.label,
             "status": self.status(),
         }
-        return told | vars(self.now) | {"then": self.then, "chance": self.chance, "text": self.text} | line
+        now = vars(self.now)
+        return (
+            told
+            | now
+            | {"then": self.then, "chance": self.chance, "importance": self.importance, "text": self.text}
+            | line
+        )
 
 
 def corrected(checks: Sequence[Check]) -> tuple[Check, ...]:
@@ -203,7 +237,7 @@ def corrected(checks: Sequence[Check]) -> tuple[Check, ...]:
 
 
 def worst(checks: Sequence[Check]) -> Status:
-    """Return the worst verdict; green where nothing could be judged either way but something was."""
+    """Return the worst verdict."""
     return max((c.status() for c in checks), key=ORDER.index, default="unknown")
 
 
@@ -237,10 +271,8 @@ def compared(now: Share, then: Share, *, level: float = 0.95) -> tuple[Interval,
 
     >>> i, chance = compared(Share(0.13, 0.13 * 0.87 / 1000, 1000), Share(0.10, 0.10 * 0.90 / 1000, 1000))
     >>> round(i.estimate, 4), round(i.low, 4), round(i.high, 4), round(chance, 4)
-    (0.3, 0.017, 0.6618, 0.0363)
+    (0.3, 0.017, 0.6618, 0.0362)
     """
-    from statistics import NormalDist
-
     if not now.n or not then.n:
         return Interval(nan, nan, nan, now.n), nan
     half = [(0.5 / s.n if min(now.estimate, then.estimate) <= 0 else 0.0) for s in (now, then)]

@@ -73,7 +73,7 @@ class Lights:
         )
 
 
-_WORDS = {"green": "green", "amber": "amber", "red": "red", "unknown": "not known"}
+_WORDS = {"green": "green", "amber": "amber", "red": "red", "unknown": "not known", "told": "not judged"}
 
 
 def _lines(check: Check) -> str:

@@ -6,16 +6,30 @@ Everything is a function of counts and sums; who collects them is of no account 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
-from math import erfc, isnan, nan, sqrt
+from math import isfinite, isnan, nan
 
 import numpy as np
 import pyarrow as pa
 
-from nextoffer.evaluate.alarm import MONITORING, Check, Limits, Share, Status, compared, corrected, worst
+from nextoffer.evaluate.alarm import (
+    MONITORING,
+    ORDER,
+    Check,
+    Limits,
+    Line,
+    Share,
+    Status,
+    beyond,
+    compared,
+    corrected,
+    worst,
+)
 from nextoffer.evaluate.drift import Divergence, divergence
+from nextoffer.evaluate.reach import Decisions
 from nextoffer.evaluate.reference import HIGHEST, Shape, Spread, pooled
+from nextoffer.evaluate.then_now import difference, two_rates
 from nextoffer.evaluate.wording import change, count, decimal, percent
 from nextoffer.intervals import Interval, rate
 
@@ -66,149 +80,123 @@ def _bins(shape: Shape) -> tuple[str, ...]:
     return (f"≤ {cuts[0]}", *(f"{a} to {b}" for a, b in pairwise(cuts)), f"> {cuts[-1]}")
 
 
-def drift_checks(moved: Sequence[Moved], limits: Limits, *, propensity: bool = False) -> tuple[Check, ...]:
-    """Return a check of each column's population stability index, the furthest first."""
-    line, kind = (limits.propensity, "propensity") if propensity else (limits.drift, "drift")
-    found = [
-        Check(
-            kind,
-            m.shape.name,
-            m.shape.label,
-            m.apart.psi,
-            _drift_words(m, propensity=propensity),
-            line,
-            chance=m.apart.chance,
-        )
-        for m in moved
-    ]
-    return _furthest_first(corrected(found))
+def drift_checks(
+    moved: Sequence[Moved], limits: Limits, importance: Mapping[str, float] | None = None
+) -> tuple[Check, ...]:
+    """Return a check of each feature's population stability index, the furthest first.
+
+    `importance` is each feature's share of what features do to the scores. Chances are corrected for the features that
+    are judged; others are told.
+    """
+    found = [_drift_check(m, "drift", limits.drift) for m in moved]
+    return _judged(found, limits, importance)
 
 
-def _drift_words(moved: Moved, *, propensity: bool) -> str:
+def propensity_checks(moved: Sequence[Moved], limits: Limits) -> tuple[Check, ...]:
+    """Return a check of each product's propensities, the furthest first."""
+    return furthest_first(corrected([_drift_check(m, "propensity", limits.propensity) for m in moved]))
+
+
+def _drift_check(moved: Moved, kind: str, line: Line) -> Check:
+    apart, shape = moved.apart, moved.shape
+    words = _drift_words(moved, features=kind == "drift")
+    return Check(kind, shape.name, shape.label, apart.psi, words, line, size=apart.psi.low, chance=apart.chance)
+
+
+def _judged(checks: Sequence[Check], limits: Limits, importance: Mapping[str, float] | None) -> tuple[Check, ...]:
+    """The checks with their importance; those of features that hardly count only tell."""
+    weights = importance or {}
+    every = [replace(c, importance=weights.get(c.subject, nan)) for c in checks]
+    counting = [c for c in every if not c.importance < limits.least_importance]
+    others = [_for_information(c) for c in every if c.importance < limits.least_importance]
+    return (*furthest_first(corrected(counting)), *furthest_first(others))
+
+
+def _for_information(check: Check) -> Check:
+    return replace(check, line=None, text=f"{check.text} It hardly moves scores, so it is not judged.")
+
+
+def _drift_words(moved: Moved, *, features: bool) -> str:
     if isnan(moved.apart.psi.estimate):
         return "It was known of nobody then or is known of nobody now, so it cannot be compared."
     then, now = (np.asarray(each) / max(sum(each), 1) for each in moved.counts)
     place = int(np.argmax(np.abs(now - then)))
-    words = (
-        f"PSI {moved.apart.psi.estimate:.3f} (chance alone reaches {moved.apart.noise:.3f} in 5 of 100 comparisons); "
-        f"{moved.bins[place]}: {percent(float(then[place]))} of customers then, {percent(float(now[place]))} now."
-    )
-    if not propensity and moved.now.strange:
+    words = f"PSI {decimal(moved.apart.psi.estimate)}; chance reaches {decimal(moved.apart.noise)} in 5 of 100 cases."
+    if moved.apart.psi.estimate > moved.apart.noise:
+        name = moved.bins[place]
+        words += f" {name}: {percent(float(then[place]))} of customers then, {percent(float(now[place]))} now."
+    if features and moved.now.strange:
         new = ", ".join(f"'{w}' ({count(c)})" for w, c in moved.now.strange.most_common(_NAMED))
         words += f" Values the fit did not know by name: {new}."
     return words
 
 
-def missing_checks(moved: Sequence[Moved], limits: Limits) -> tuple[Check, ...]:
-    """Return a check of the share of customers of whom each column is not known."""
+def set_aside(checks: Sequence[Check], limits: Limits) -> str:
+    """Return a sentence on features that are surely far from the fit and not judged; nothing where there are none."""
+    told = [c for c in checks if c.check == "drift" and c.line is None and c.beyond > limits.drift.red]
+    if not told:
+        return ""
+    names = ", ".join(c.label for c in told[:_NAMED]) + (
+        f" and {len(told) - _NAMED} more" if len(told) > _NAMED else ""
+    )
+    return f"Far from the fit, but not judged because they hardly move scores: {names}."
+
+
+def missing_checks(
+    moved: Sequence[Moved], limits: Limits, importance: Mapping[str, float] | None = None
+) -> tuple[Check, ...]:
+    """Return a check of the share of customers of whom each feature is not known; the rest as `drift_checks`."""
     found = []
     for m in moved:
-        before, after = rate(m.shape.missing, m.shape.customers), rate(m.now.missing, m.now.customers)
-        gap = after.estimate - before.estimate
-        words = f"Not known of {percent(after.estimate)} of customers; at the fit of {percent(before.estimate)}."
-        chance = two_rates(m.now.missing, m.now.customers, m.shape.missing, m.shape.customers)
-        found.append(
-            Check(
-                "missing",
-                m.shape.name,
-                m.shape.label,
-                after,
-                words,
-                limits.missing,
-                before.estimate,
-                abs(gap),
-                chance,
-            )
-        )
-    return _furthest_first(corrected(found))
+        words = "Not known of {now} of customers; at the fit of {then}."
+        of = (m.now.missing, m.now.customers), (m.shape.missing, m.shape.customers)
+        found.append(_share_check(("missing", m.shape.name, m.shape.label), *of, words, limits.missing))
+    return _judged(found, limits, importance)
 
 
-def two_rates(x1: float, n1: float, x0: float, n0: float) -> float:
-    """Return the chance of two shares differing as much if they were the same: the pooled z test.
-
-    Fleiss, Levin & Paik (2003), Statistical Methods for Rates and Proportions, 3rd ed., 3.2, without correction.
-
-    >>> round(two_rates(130, 1000, 100, 1000), 4), two_rates(0, 10, 0, 10)
-    (0.0355, 1.0)
-    """
-    if not n1 or not n0:
-        return nan
-    p = (x1 + x0) / (n1 + n0)
-    error = sqrt(p * (1 - p) * (1 / n1 + 1 / n0))
-    return erfc(abs(x1 / n1 - x0 / n0) / error / sqrt(2)) if error > 0 else 1.0
-
-
-@dataclass(frozen=True)
-class Decisions:
-    """What a policy made of n customers.
-
-    Attributes
-    ----------
-    customers, without
-        All of them, and those who get no offer.
-    reached
-        Per product id, the customers who are offered it.
-    stopped
-        Per rule, the pairs it stopped of the customers without an offer.
-    """
-
-    customers: int
-    without: int
-    reached: Mapping[str, int]
-    stopped: Mapping[str, int]
-
-    def __add__(self, other: Decisions) -> Decisions:
-        reached, stopped = (
-            {k: a.get(k, 0) + b.get(k, 0) for k in dict.fromkeys((*a, *b))}
-            for a, b in ((self.reached, other.reached), (self.stopped, other.stopped))
-        )
-        return Decisions(self.customers + other.customers, self.without + other.without, reached, stopped)
-
-    @property
-    def stopped_most(self) -> str:
-        """The rule that stopped most pairs of the customers without an offer, in words."""
-        pairs = sum(self.stopped.values())
-        if not pairs:
-            return ""
-        rule, most = max(self.stopped.items(), key=lambda each: each[1])
-        return f"; most of their products are stopped by {rule} ({percent(most / pairs)})"
+def _share_check(
+    name: tuple[str, str, str], now: tuple[int, int], then: tuple[int, int], words: str, line: Line
+) -> Check:
+    """The check of a share of customers, (those, all) now and then; `name` is check, subject and label."""
+    after, before = rate(*now), rate(*then)
+    told = words.format(now=percent(after.estimate), then=percent(before.estimate), n=count(now[1]))
+    size = beyond(difference(after, before))
+    return Check(*name, after, told, line, before.estimate, size, two_rates(*now, *then))
 
 
 def decision_checks(now: Decisions, then: Decisions, limits: Limits, names: Mapping[str, str]) -> Iterator[Check]:
-    """Yield the checks of who gets offers, and of which products reach anybody."""
-    after, before = rate(now.without, now.customers), rate(then.without, then.customers)
-    words = (
-        f"{percent(after.estimate)} of {count(now.customers)} customers get no offer{now.stopped_most}. "
-        f"On the day of the fit it was {percent(before.estimate)}{then.stopped_most}."
-    )
-    yield Check(
-        "without_offers",
-        "all",
-        "Customers without an offer",
-        after,
-        words,
-        limits.without_offers,
-        before.estimate,
-        abs(after.estimate - before.estimate),
-        two_rates(now.without, now.customers, then.without, then.customers),
-    )
+    """Yield the checks of who allows marketing, who gets offers, and which products reach anybody."""
+    words = f"{{now}} of {{n}} customers get no offer{now.stopped_most}. At the fit it was {{then}}{then.stopped_most}."
+    both = (now.without, now.customers), (then.without, then.customers)
+    yield _share_check(("without_offers", "all", KINDS["without_offers"]), *both, words, limits.without_offers)
+    if now.consenting is not None and then.consenting is not None:
+        both = (now.consenting, now.customers), (then.consenting, then.customers)
+        words = "{now} of {n} customers allow marketing; at the fit {then} did."
+        yield _share_check(("consent", "all", KINDS["consent"]), *both, words, limits.consent)
+    yield _coverage_check(now, then, limits, names)
+
+
+def _coverage_check(now: Decisions, then: Decisions, limits: Limits, names: Mapping[str, str]) -> Check:
     there = [p for p in now.reached if then.reached.get(p, 0) >= _FEW]
     lost = [p for p in there if not now.reached[p]]
     nobody = [p for p, reached in now.reached.items() if not reached]
     words = f"{len(now.reached) - len(nobody)} of {len(now.reached)} products reach somebody."
     if nobody:
-        words += f" Nobody is offered {_listed(names.get(p, p) for p in nobody)}."
+        words += f" Nobody is offered {_listed(names.get(p, p) for p in nobody)}"
+        words += ", as at the fit." if not lost else "."
     if lost:
-        words += f" On the day of the fit {_listed(names.get(p, p) for p in lost)} did reach customers."
+        words += f" At the fit {_listed(names.get(p, p) for p in lost)} did reach customers."
     share = rate(len(lost), len(there))
-    yield Check(
-        "coverage",
-        "all",
-        "Products that no longer reach anybody",
-        Interval(share.estimate, nan, nan, len(there)),
-        words,
-        limits.coverage,
-    )
+    value = Interval(share.estimate, nan, nan, len(there))
+    return Check("coverage", "all", KINDS["coverage"], value, words, limits.coverage)
+
+
+def customers_check(now: int, then: int, limits: Limits) -> Check:
+    """Return the check of how many customers the bank has; chance has no part in it."""
+    gap = now / then - 1 if then else nan
+    words = f"{count(now)} customers; at the fit {count(then)}."
+    value = Interval(gap, nan, nan, now)
+    return Check("customers", "all", KINDS["customers"], value, words, limits.customers, 0.0, abs(gap))
 
 
 def _listed(names: Iterator[str]) -> str:
@@ -228,7 +216,7 @@ def acceptance_check(now: Share, then: Share, limits: Limits, when: str) -> Chec
             f"{percent(then.estimate)} of {count(then.n)}: {change(lift.estimate)}."
         )
     label = "Acceptance rate against that before the fit"
-    return Check("acceptance", "all", label, lift, words, limits.acceptance, 0.0, abs(lift.estimate), chance)
+    return Check("acceptance", "all", label, lift, words, limits.acceptance, 0.0, beyond(lift), chance)
 
 
 def calibration_check(accepted: Share, expected: float, limits: Limits, *, subject: str, label: str) -> Check:
@@ -241,8 +229,7 @@ def calibration_check(accepted: Share, expected: float, limits: Limits, *, subje
         f"Of {count(accepted.n)} offers since the fit {percent(expected)} were expected to be accepted, "
         f"{percent(accepted.estimate)} were: {change(ratio.estimate)}."
     )
-    size = abs(ratio.estimate)
-    return Check("calibration", subject, label, ratio, words, limits.calibration, 0.0, size, chance)
+    return Check("calibration", subject, label, ratio, words, limits.calibration, 0.0, beyond(ratio), chance)
 
 
 def auc_check(now: Interval, then: Interval | None, limits: Limits) -> Check:
@@ -254,43 +241,49 @@ def auc_check(now: Interval, then: Interval | None, limits: Limits) -> Check:
     words = f"An accepted offer was scored above one that was not in {percent(now.estimate)} of cases."
     if then is None or isnan(then.low) or isnan(now.low):
         return Check("auc", "all", label, now, words + " The fit did not keep its own.", None)
-    error = sqrt(sum(((i.high - i.low) / (2 * 1.959964)) ** 2 for i in (now, then)))
-    lost = then.estimate - now.estimate
-    chance = erfc(abs(lost) / error / sqrt(2)) if error > 0 else 1.0
+    lost = difference(then, now)
     words += f" At the fit, on customers held out, it was {percent(then.estimate)}."
-    return Check("auc", "all", label, now, words, limits.auc, then.estimate, lost, chance)
+    return Check("auc", "all", label, now, words, limits.auc, then.estimate, max(lost.low, 0.0))
 
 
-def volume_check(now: Share, limits: Limits, days: int) -> Check:
-    """Return the check of how many transactions come in; `now` is their ratio to those before the fit."""
+def volume_check(now: Share, customers: int, limits: Limits, about: tuple[str, str, int]) -> Check:
+    """Return the check of what transactions add up to; `now` is its ratio to that before the fit.
+
+    `about` is subject, label and the days that are added up.
+    """
+    subject, label, days = about
     gap, chance = compared(now, Share(1.0, 0.0, max(now.n, 1)))
     if isnan(gap.estimate):
         words = "There are no transactions before the fit to compare with."
     else:
-        words = f"Transactions of the last {days} days against those of the {days} days before the fit: "
-        words += f"{change(gap.estimate)}."
-    label = "Transactions coming in"
-    return Check("volume", "transactions", label, gap, words, limits.volume, 0.0, abs(gap.estimate), chance)
+        words = f"The last {days} days against the {days} days before the fit: {change(gap.estimate)}."
+    value = replace(gap, n=customers)
+    return Check("volume", subject, label, value, words, limits.volume, 0.0, beyond(gap), chance)
 
 
 def days_check(name: str, label: str, days: float, limits: Limits, words: str) -> Check:
-    """Return a check of a number of days, in which chance has no part; `name` is its limit's."""
-    n = 0 if isnan(days) else 1
-    return Check(name.removesuffix("_days"), "all", label, Interval(days, nan, nan, n), words, getattr(limits, name))
+    """Return a check of a number of days, in which chance has no part; `name` is its limit's.
+
+    Infinite is "never", which is beyond any limit; NaN is not known.
+    """
+    known = days if isfinite(days) else nan
+    value = Interval(known, nan, nan, int(isfinite(days)))
+    return Check(name.removesuffix("_days"), "all", label, value, words, getattr(limits, name), size=days)
 
 
-def _furthest_first(checks: Sequence[Check]) -> tuple[Check, ...]:
+def furthest_first(checks: Sequence[Check]) -> tuple[Check, ...]:
+    """Return the checks, the worst and furthest beyond what chance explains first."""
     return tuple(sorted(checks, key=lambda c: (-_severity(c), -c.beyond if not isnan(c.beyond) else 0.0, c.subject)))
 
 
 def _severity(check: Check) -> int:
-    return {"red": 3, "amber": 2, "green": 1, "unknown": 0}[check.status()]
+    return ORDER.index(check.status())
 
 
 def headline(checks: Sequence[Check]) -> str:
     """Return the verdict in one sentence."""
     verdict = worst(checks)
-    if verdict == "unknown":
+    if verdict in ("unknown", "told"):
         return "NOT KNOWN: nothing could be judged."
     guilty = [c for c in checks if c.status() == verdict]
     if verdict == "green":
@@ -309,9 +302,12 @@ KINDS: Mapping[str, str] = {
     "auc": "Order of offers",
     "acceptance": "Acceptance rate",
     "without_offers": "Customers without an offer",
-    "coverage": "Products that reach nobody",
+    "consent": "Customers who allow marketing",
+    "coverage": "Products that no longer reach anybody",
+    "customers": "Number of customers",
     "volume": "Transactions coming in",
     "silent": "Days since the last transaction",
+    "offers_silent": "Days since the last offer",
     "age": "Age of the model",
 }
 """Every kind of check, in the order they are told."""
@@ -324,11 +320,18 @@ ADVICE: Mapping[str, str] = {
     "acceptance": "See whether products, prices, channels or the season have changed before blaming the model.",
     "without_offers": "Look at the rule named; `nextoffer simulate-policy` shows what loosening it would do.",
     "coverage": "Look why with `nextoffer explain --product`; a rule, a consent or a product's data may have changed.",
-    "volume": "Ask whoever delivers transactions whether the feed is whole.",
+    "consent": "Ask whoever delivers consents whether the table is whole; then see how customers are asked for them.",
+    "customers": "Ask whoever delivers customers whether the table is whole.",
+    "volume": "Ask whoever delivers transactions whether the feed is whole, and in the same currency and units.",
     "silent": "Ask whoever delivers transactions; features that count days are ageing.",
+    "offers_silent": "Ask whoever delivers responses; without them nobody knows whether the model still holds.",
     "age": "Fit again, and compare old and new with `nextoffer evaluate`.",
 }
 """What to do about each kind of check that is not green."""
+
+
+CHANGES = frozenset(("calibration", "acceptance", "customers", "volume"))
+"""Kinds whose figure is a relative change."""
 
 
 def table_of(checks: Sequence[Check]) -> pa.Table:
@@ -354,9 +357,9 @@ def measured(check: Check) -> str:
         return "–"
     if check.check in ("drift", "propensity"):
         return decimal(value)
-    if check.check in ("silent", "age"):
+    if check.check in ("silent", "offers_silent", "age"):
         return f"{value:.0f} days"
-    return change(value) if check.check in ("calibration", "acceptance", "volume") else percent(value)
+    return change(value) if check.check in CHANGES else percent(value)
 
 
 def propensity_label(name: str, names: Mapping[str, str]) -> str:

@@ -35,6 +35,7 @@ from nextoffer.run.explain import Explanation, explained
 from nextoffer.run.labels import MAX_CUSTOMERS, Labelled, Sample, labelled, learned_from, natural_of
 from nextoffer.run.namable import closed_columns, kinds_of
 from nextoffer.run.noted import noted_of_bank, noted_of_fit
+from nextoffer.run.reached import reached_at_fit
 from nextoffer.run.remembered import reference_of, remembered, remembering
 from nextoffer.run.stored import Stored
 from nextoffer.tables.bank import Bank
@@ -116,7 +117,11 @@ class Engine:
         found = labelled(sample.bank, spec, as_of, seed=chosen.seed, spend_map=spend_map)
         fitted = (ranker or GlassboxRanker(seed=chosen.seed)).fit(found.training)
         details = learned_from(sample, found) | {"noted": noted_of_bank(sample.bank, found)}
-        return cls.around(fitted, spec, chosen, found, details=details)
+        engine = cls.around(fitted, spec, chosen, found, details=details)
+        noted = {**engine.details["noted"], "reached": reached_at_fit(engine, sample.bank)}
+        whole = replace(engine, details={**engine.details, "noted": noted})
+        whole.__dict__["model_id"] = engine.model_id  # of what scores and explains: who was reached is no part of it
+        return whole
 
     @classmethod
     def around(

@@ -6,10 +6,10 @@ what the model says of their customers as they were before the offers, month by 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
-from math import isnan, nan
+from math import inf, isnan, nan
 from pathlib import Path
 from typing import Any
 
@@ -24,28 +24,38 @@ from nextoffer.evaluate.calibration import ReliabilityBin, reliability
 from nextoffer.evaluate.discrimination import auc_figure
 from nextoffer.evaluate.figures import Units, intervals
 from nextoffer.evaluate.monitor_page import About, monitor_page
-from nextoffer.evaluate.monitoring import SPREADS, Decisions, Moved
+from nextoffer.evaluate.monitoring import SPREADS, Moved
 from nextoffer.evaluate.page import render
 from nextoffer.evaluate.pairs import number_pairs
+from nextoffer.evaluate.reach import Decisions
 from nextoffer.evaluate.reference import HIGHEST, Reference, Spread
-from nextoffer.features import FeatureSpec, known, stream_known
+from nextoffer.features import FeatureSpec, stream_known
 from nextoffer.intervals import Interval
 from nextoffer.keyed import uniform
 from nextoffer.models.ranker import sigmoid
+from nextoffer.models.scorecard import PAIR
 from nextoffer.policy.file import Policy
-from nextoffer.policy.ranking import Ranking
 from nextoffer.run.batch import Progress, side_by_side, warming
 from nextoffer.run.engine import CHUNK, Engine
 from nextoffer.run.figures import write_figures
-from nextoffer.run.labels import OFFER_MADE, customer_count, sampled_customers
+from nextoffer.run.labels import ADOPTIONS, OFFER_MADE, customer_count
 from nextoffer.run.namable import closed_columns
-from nextoffer.run.remembered import MOST
+from nextoffer.run.reached import counted, reached_on_fits_day
 from nextoffer.tables.bank import Bank
 from nextoffer.tables.flow import Floats, Known, ids_as_text
+from nextoffer.tables.write import write_table
 
 SLICE = timedelta(days=30)
 """Offers of so many days are judged by what was known before the first of them."""
 VOLUME_DAYS = 30
+_GROWING = (
+    ("silent_days", "transactions", "date", "transaction"),
+    ("offers_silent_days", "responses", "offered_on", "offer"),
+)
+_VOLUMES = (
+    ("1.0", "transactions", "Number of transactions"),
+    ("abs(coalesce(amount, 0.0))", "amounts", "Amounts of transactions, in or out"),
+)
 _MOST_JUDGED = 100_000  # customers whose offers are judged, drawn by key where there are more
 _ANSWERS = ("customer_id", "product_id", "label")
 
@@ -57,18 +67,15 @@ class Options:
     Attributes
     ----------
     as_of
-        The day; the fit's by default.
+        The day; the fit's by default. Nothing dated on it or later is seen.
     limits
         From where on a figure is amber or red.
-    every_feature
-        Also tell of features that neither scores nor rules read; they never change the verdict.
     chunk
         Customers at a time; does not change the figures.
     """
 
     as_of: date | None = None
     limits: Limits = field(default_factory=Limits)
-    every_feature: bool = False
     chunk: int = CHUNK
 
 
@@ -123,9 +130,11 @@ class Monitored:
         return {"status": self.status, "headline": self.headline, **self.about.to_dict(), "checks": rows}
 
     def write(self, folder: Path) -> tuple[str, ...]:
-        """Write ``report.html``, ``figures.json`` and the tables as Parquet; return the names of the files."""
+        """Write ``report.html``, ``figures.json``, ``monitoring.csv`` and the tables as Parquet; return their names."""
         page = render(monitor_page(self.checks, self.features, self.propensities, self.curve, about=self.about))
-        return write_figures(folder, tables=self.tables, told=self.to_dict(), page=page)
+        tables = self.tables
+        write_table(tables["monitoring"], folder / "monitoring.csv")
+        return *write_figures(folder, tables=tables, told=self.to_dict(), page=page), "monitoring.csv"
 
 
 def monitored(
@@ -155,23 +164,19 @@ def monitored(
     answers = watch.answers()
     limits = chosen.limits
     checks = [
-        *monitoring.drift_checks(features, limits),
-        *monitoring.missing_checks(features, limits),
-        *monitoring.drift_checks(propensities, limits, propensity=True),
+        *monitoring.drift_checks(features, limits, watch.importance),
+        *monitoring.missing_checks(features, limits, watch.importance),
+        *monitoring.propensity_checks(propensities, limits),
         *watch.judged(answers),
         watch.acceptance(),
         *monitoring.decision_checks(now.decisions, watch.at_fit(), limits, watch.names),
-        *watch.incoming(),
-        watch.age(),
+        *watch.incoming(now.decisions.customers),
+        *watch.ages(),
     ]
-    told = tuple(c if watch.decides(c) else _for_information(c) for c in checks)
     about = watch.about(now.decisions.customers, engine.policy.policy_id)
-    return Monitored(about, told, features, propensities, answers.curve() if answers.table.num_rows else ())
-
-
-def _for_information(check: Check) -> Check:
-    words = check.text + " Neither scores nor rules read it, so it does not count."
-    return Check(**{**vars(check), "line": None, "text": words})
+    if aside := monitoring.set_aside(checks, limits):
+        about = replace(about, notes=(*about.notes, aside))
+    return Monitored(about, tuple(checks), features, propensities, answers.curve())
 
 
 @dataclass(frozen=True)
@@ -198,7 +203,9 @@ class _Answers:
     stated: Floats
 
     def curve(self) -> tuple[ReliabilityBin, ...]:
-        """Return the reliability curve."""
+        """Return the reliability curve; nothing where there are no offers."""
+        if not self.table.num_rows:
+            return ()
         pairs = number_pairs(self.table)
         return reliability(self.stated, pairs.label, Units.of(pairs.customer, pairs.customers, seed=7))
 
@@ -235,8 +242,7 @@ class _Watch:
     def of(cls, engine: Engine, bank: Bank, day: date, options: Options) -> _Watch:
         products = bank.table("products")
         engine.desk(products, day, closed=closed_columns(bank.config))
-        spec = engine.spec if options.every_feature else engine.needs
-        return cls(engine, bank, day, options, products, spec, engine.reference or Reference(0, ()))
+        return cls(engine, bank, day, options, products, engine.spec, engine.reference or Reference(0, ()))
 
     @property
     def names(self) -> dict[str, str]:
@@ -247,12 +253,20 @@ class _Watch:
         told = self.products.column("name").cast(pa.string()).to_pylist()
         return {p: n for p, n in zip(ids, told, strict=True) if n}
 
-    def decides(self, check: Check) -> bool:
-        """Scores or rules read what the check is about."""
-        if check.check not in ("drift", "missing"):
-            return True
-        natural: frozenset[str] = self.engine.natural.reads if self.engine.natural else frozenset()
-        return check.subject in self.engine.ranker.reads.union(natural, self.engine.policy.reads)
+    @property
+    def importance(self) -> dict[str, float]:
+        """Each feature's share of what features do to the scores; what a pair's feature does is dealt to its sources.
+
+        Empty where the model does not tell; a feature that is not read has 0.
+        """
+        effects: Mapping[str, float] = self.engine.details.get("noted", {}).get("effects", {})
+        total, ranker = sum(effects.values()), self.engine.ranker
+        out = {column.name: 0.0 for column in self.engine.spec.columns if column.name not in ranker.reads or total}
+        for name, effect in effects.items():
+            sources = [name] if not name.startswith(PAIR) else sorted(ranker.reads_of_pair(name.removeprefix(PAIR)))
+            for source in sources if total else ():
+                out[source] = out.get(source, 0.0) + effect / total / len(sources)
+        return out
 
     def today(self, progress: Progress) -> _Sums:
         """Return the sums over all customers."""
@@ -269,8 +283,8 @@ class _Watch:
 
     def sums(self, known: Known) -> _Sums:
         """Return the sums over some customers."""
-        batch = self.engine.desk(self.products, known.features.as_of).batch(known)
-        ranking = self.engine.desk(self.products, known.features.as_of).decider.ranked(batch)
+        desk = self.engine.desk(self.products, self.day)
+        batch = desk.batch(known)
         features = tuple(shape.of_table(known.features) for shape in self._shapes(known.features.names))
         chances = sigmoid(np.asarray(batch.scores.log_odds, dtype=np.float64))
         place = {p: i for i, p in enumerate(ids_as_text(self.products.column("product_id")))}
@@ -278,7 +292,7 @@ class _Watch:
             shape.of_numbers(chances.max(axis=1) if shape.name == HIGHEST else chances[:, place[shape.name]])
             for shape in self._propensities()
         )
-        return _Sums(features, spreads, self._decided(ranking))
+        return _Sums(features, spreads, counted(desk, batch))
 
     def _shapes(self, there: Mapping[str, Any]) -> list[Any]:
         return [shape for shape in self.reference.features if shape.name in there]
@@ -286,26 +300,6 @@ class _Watch:
     def _propensities(self) -> list[Any]:
         there = {*ids_as_text(self.products.column("product_id")), HIGHEST}
         return [shape for shape in self.reference.propensities if shape.name in there]
-
-    def _decided(self, ranking: Ranking) -> Decisions:
-        n, count = ranking.rule.shape
-        offered = np.bincount(ranking.rows, minlength=n) > 0
-        reached = np.bincount(ranking.cols, minlength=count)
-        ids = ids_as_text(self.products.column("product_id"))
-        sold = self._sold()
-        blamed = ranking.rule[~offered]
-        stopped = np.bincount(blamed[blamed >= 0].ravel(), minlength=len(ranking.book.names))
-        return Decisions(
-            n,
-            int(n - offered.sum()),
-            {p: int(r) for p, r, active in zip(ids, reached, sold, strict=True) if active},
-            {name: int(c) for name, c in zip(ranking.book.names, stopped, strict=True) if c},
-        )
-
-    def _sold(self) -> list[bool]:
-        if "active" not in self.products.column_names:
-            return [True] * self.products.num_rows
-        return [value is not False for value in self.products.column("active").to_pylist()]
 
     def moved(self, now: _Sums) -> tuple[tuple[Moved, ...], tuple[Moved, ...]]:
         """Return every column then and now."""
@@ -316,19 +310,11 @@ class _Watch:
         )
 
     def at_fit(self) -> Decisions:
-        """Return what the policy would have decided on the day of the fit, for all customers or a keyed sample."""
-        day, policy = self.engine.as_of, self.engine.policy
-        drawn = sampled_customers(self.bank, MOST, seed=policy.seed, purpose="monitor")
-        ids = self.products.column("product_id")
-        total = Decisions(0, 0, {}, {})
-        for start in range(0, len(drawn), self.options.chunk):
-            part = drawn.slice(start, self.options.chunk)
-            found = known(self.engine.needs, self.bank, day, customers=part, products=ids, asked=policy.asked)
-            desk = self.engine.desk(self.products, day)
-            total += self._decided(desk.decider.ranked(desk.batch(found)))
-        return total
-
-    # -- offers since the fit -----------------------------------------------------------------------------------------
+        """Return whom the policy reached on the day of the fit: as kept with the model, or else decided anew."""
+        kept = self.engine.details.get("noted", {}).get("reached") or {}
+        if kept.get("policy_id") == self.engine.policy.policy_id:
+            return Decisions.from_dict(kept)
+        return reached_on_fits_day(self.engine, self.bank)
 
     @property
     def since(self) -> tuple[date, date]:
@@ -374,7 +360,7 @@ class _Watch:
             WHERE offered_on >= $start AND offered_on < $stop {self._made}
             ORDER BY r.customer_id, r.product_id, offered_on, label
         """
-        return self.bank.connect().sql(query, params=self._days(start, stop)).to_arrow_table()
+        return pa.Table.from_batches(list(self.bank.query(query, self._days(start, stop))))
 
     def _days(self, start: date, stop: date) -> dict[str, object]:
         days: dict[str, object] = {"start": start, "stop": stop}
@@ -392,6 +378,12 @@ class _Watch:
 
     def judged(self, answers: _Answers) -> Iterator[Check]:
         """Yield the checks of calibration, overall and by product, and of the order."""
+        adopted = self.engine.details.get("labels") == ADOPTIONS
+        for check in self._judged(answers):
+            words = f"{check.text} The model learned what customers take up by themselves, so this is not judged."
+            yield replace(check, line=None, text=words) if adopted and check.now.n else check
+
+    def _judged(self, answers: _Answers) -> Iterator[Check]:
         limits = self.options.limits
         every = np.ones(len(answers.stated), dtype=np.bool_)
         accepted, expected = answers.accepted(every)
@@ -423,50 +415,67 @@ class _Watch:
         if not self.bank.has("responses") or stop <= start:
             return Share.of([0.0] * 6)
         query = f"""
-            SELECT sum(x), sum(m), sum(x * x), sum(x * m), sum(m * m), count(*) FROM (
+            SELECT sum(x) AS x, sum(m) AS m, sum(x * x) AS xx, sum(x * m) AS xm, sum(m * m) AS mm, count(*) AS n FROM (
                 SELECT sum({self._accepted}) AS x, CAST(count(*) AS DOUBLE) AS m FROM responses
                 WHERE offered_on >= $start AND offered_on < $stop {self._made} GROUP BY customer_id
-            )
+            ) AS of_customers
         """
         return Share.of(self._numbers(query, self._days(start, stop)))
 
     def _numbers(self, query: str, parameters: Mapping[str, object]) -> list[float]:
-        found: Sequence[Any] = self.bank.connect().sql(query, params=dict(parameters)).fetchall()[0]
-        return [0.0 if value is None else float(value) for value in found]
+        (found,) = pa.Table.from_batches(list(self.bank.query(query, parameters))).to_pylist()
+        return [0.0 if value is None else float(value) for value in found.values()]
 
-    # -- tables as they come in ---------------------------------------------------------------------------------------
+    def incoming(self, customers: int) -> Iterator[Check]:
+        """Yield the checks of how many customers there are, and of the tables that grow day by day."""
+        limits, details = self.options.limits, self.engine.details
+        if "customers_in_bank" in details:
+            yield monitoring.customers_check(customers, int(details["customers_in_bank"]), limits)
+        for check, table, column, what in _GROWING:
+            if self.bank.has(table):
+                yield self._silence(check, table, column, what)
+        if self.engine.as_of < self.day and self.bank.has("transactions"):
+            yield from corrected(
+                [
+                    monitoring.volume_check(*self._volume(what), limits, (subject, label, VOLUME_DAYS))
+                    for what, subject, label in _VOLUMES
+                ]
+            )
 
-    def incoming(self) -> Iterator[Check]:
-        """Yield the checks of transactions, where the bank has any."""
-        if not self.bank.has("transactions"):
-            return
-        limits, day = self.options.limits, self.day
-        last = (
-            self.bank.connect()
-            .sql("SELECT max(date) FROM transactions WHERE date < $day", params={"day": day})
-            .fetchall()[0][0]
-        )
-        days = nan if last is None else float((day - last).days)
-        words = "There are none at all." if last is None else f"The last one is of {last}."
-        label = "Days since the last transaction"
-        yield monitoring.days_check("silent_days", label, days, limits, words)
-        if self.engine.as_of < day:
-            span, fitted = timedelta(days=VOLUME_DAYS), self.engine.as_of
-            query = """
-                SELECT sum(x), sum(m), sum(x * x), sum(x * m), sum(m * m), count(*) FROM (
-                    SELECT CAST(count(*) FILTER (date >= $from AND date < $day) AS DOUBLE) AS x,
-                           CAST(count(*) FILTER (date >= $first AND date < $fitted) AS DOUBLE) AS m
-                    FROM transactions WHERE date >= $first AND date < $day GROUP BY customer_id
-                )
-            """
-            parameters = {"from": day - span, "day": day, "first": fitted - span, "fitted": fitted}
-            yield monitoring.volume_check(Share.of(self._numbers(query, parameters)), limits, VOLUME_DAYS)
+    def _silence(self, check: str, table: str, column: str, what: str) -> Check:
+        query = f"SELECT max({column}) AS latest FROM {table} WHERE {column} < $day"
+        (last,) = pa.Table.from_batches(list(self.bank.query(query, {"day": self.day}))).column(0).to_pylist()
+        label, limits = f"Days since the last {what}", self.options.limits
+        if last is not None:
+            return monitoring.days_check(check, label, float((self.day - last).days), limits, f"It is of {last}.")
+        learned = table in self.engine.details.get("noted", {}).get("tables", ())
+        words = f"There is none, and the model learned from the table {table}." if learned else "There is none."
+        return monitoring.days_check(check, label, inf if learned else nan, limits, words)
 
-    def age(self) -> Check:
-        """Return the check of the model's age."""
-        fitted = self.engine.as_of
-        words = f"It learned from days before {fitted}."
-        return monitoring.days_check(
+    def _volume(self, what: str) -> tuple[Share, int]:
+        """What transactions add up to lately, over what they did before the fit, and of how many customers.
+
+        `what` is the SQL of what a transaction adds.
+        """
+        span, fitted = timedelta(days=VOLUME_DAYS), self.engine.as_of
+        query = f"""
+            SELECT sum(x) AS x, sum(m) AS m, sum(x * x) AS xx, sum(x * m) AS xm, sum(m * m) AS mm, count(*) AS n FROM (
+                SELECT sum(CASE WHEN date >= $lately THEN {what} ELSE 0.0 END) AS x,
+                       sum(CASE WHEN date < $fitted THEN {what} ELSE 0.0 END) AS m
+                FROM transactions
+                WHERE (date >= $lately AND date < $day) OR (date >= $first AND date < $fitted)
+                GROUP BY customer_id
+            ) AS of_customers
+        """
+        parameters = {"lately": self.day - span, "day": self.day, "first": fitted - span, "fitted": fitted}
+        sums = self._numbers(query, parameters)
+        return Share.of(sums), int(sums[-1])
+
+    def ages(self) -> Iterator[Check]:
+        """Yield the checks of the model's age, and of that of what it learned from."""
+        fitted, last = self.engine.as_of, self.engine.details.get("noted", {}).get("last_day")
+        words = f"It was fitted as of {fitted}" + (f" and learned from offers up to {last}." if last else ".")
+        yield monitoring.days_check(
             "age_days", "Age of the model", float((self.day - fitted).days), self.options.limits, words
         )
 
@@ -497,8 +506,6 @@ class _Watch:
 
 
 def _called(shape: Any, names: Mapping[str, str]) -> Any:
-    from dataclasses import replace
-
     return replace(shape, label=monitoring.propensity_label(shape.name, names))
 
 
