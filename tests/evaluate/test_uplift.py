@@ -129,3 +129,28 @@ def test_rows_of_the_report() -> None:
     [row] = rows({"auuc": auuc(contacts, helped)}, model="dr")
     assert set(row) == set(REPORT.names)
     assert row["n"] == len(contacts)
+
+
+def test_several_rows_of_a_customer_are_no_more_than_one_says() -> None:
+    """Every row written four times: the same figures, and the intervals of the customers, not those of four times as
+    many."""
+    draw = np.random.default_rng(3)
+    n = 1500
+    treated, order = draw.random(n) < 0.6, draw.random(n)
+    once = Contacts((draw.random(n) < 0.2 + 0.2 * treated * order).astype(float), treated)
+    four = Contacts(np.repeat(once.outcomes, 4), np.repeat(treated, 4), customers=np.repeat(np.arange(n) + 7, 4))
+    alone = Contacts(four.outcomes, four.treated)
+    for figure in (auuc, qini):
+        single, several, wrong = (
+            figure(once, order),
+            figure(four, np.repeat(order, 4)),
+            figure(alone, np.repeat(order, 4)),
+        )
+        assert several.estimate == pytest.approx(single.estimate)
+        assert several.high - several.low == pytest.approx(single.high - single.low, rel=0.1)
+        assert wrong.high - wrong.low < 0.6 * (several.high - several.low)
+    assert average_effect(four).n == 4 * n
+    worth = np.repeat(np.where(order > 0.5, 2.0, 0.0), 4)
+    found = contacted_above(four, np.repeat(order, 4), worth=worth, cost=0.1)
+    assert found.share == pytest.approx((order > 0.5).mean())
+    assert found.value.estimate > found.everybody.estimate

@@ -27,7 +27,8 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from nextoffer.intervals import Interval, bootstrap, bootstrap_mean, bootstrap_means, heaps
+from nextoffer.evaluate.figures import ratio
+from nextoffer.intervals import Interval, bootstrap, bootstrap_means, heaps
 from nextoffer.tables.flow import Floats, Indices
 
 Statistic = npt.NDArray[np.float64]
@@ -48,6 +49,9 @@ class Contacts:
         bool (n,).
     chance
         float64 (n,): the probability of being contacted; None: the share that was.
+    customers
+        (n,): whose row it is, in any ids, where a customer has several: intervals are by customer all the same. None:
+        each his own.
 
     Raises
     ------
@@ -58,6 +62,7 @@ class Contacts:
     outcomes: Floats
     treated: npt.NDArray[np.bool_]
     chance: Floats | None = None
+    customers: npt.NDArray[np.generic] | None = None
 
     def __post_init__(self) -> None:
         if len(self.treated) != len(self.outcomes):
@@ -80,6 +85,36 @@ class Contacts:
         y = self.outcomes - self.outcomes.mean()
         return np.asarray(np.where(self.treated, y / chance, -y / (1 - chance)))
 
+    @cached_property
+    def places(self) -> Indices:
+        """Int (n,): which customer, from 0 on."""
+        if self.customers is None:
+            return np.arange(len(self))
+        return np.unique(self.customers, return_inverse=True)[1].ravel().astype(np.intp)
+
+    def mean(self, values: Floats, *, seed: int, resamples: int = 1000) -> Interval:
+        """Return the mean of one value per row, float64 (n,), NaN where it does not count, bootstrapped by customer."""
+        return self.means(values[:, None], seed=seed, resamples=resamples)[0]
+
+    def means(self, values: Floats, *, seed: int, resamples: int = 1000) -> tuple[Interval, ...]:
+        """Return the mean of each column, float64 (n, m), all from the same samples of customers; `n` counts rows."""
+        if self.customers is None:
+            return bootstrap_means(values, seed=seed, resamples=resamples)
+        known = np.isfinite(values)
+        filled = np.where(known, values, 0.0)
+        sums, counts = (
+            np.stack([np.bincount(self.places, column) for column in part.T], axis=1)
+            for part in (filled, known.astype(np.float64))
+        )
+        return tuple(
+            replace(bootstrap(both, ratio, seed=seed, resamples=resamples), n=int(both[:, 1].sum()))
+            for both in (np.stack(each, axis=1) for each in zip(sums.T, counts.T, strict=True))
+        )
+
+    def heaps(self, *, seed: int) -> Indices:
+        """Return the customer of each row, or the heap of customers where they are very many, int (n,)."""
+        return np.asarray(heaps(int(self.places.max()) + 1, seed=seed)[self.places], dtype=np.intp)
+
 
 def gains(contacts: Contacts, predicted: Floats) -> tuple[Floats, Floats]:
     """Return the curve to draw: shares contacted (from 0 to 1), and what they bring per customer of all."""
@@ -90,7 +125,7 @@ def gains(contacts: Contacts, predicted: Floats) -> tuple[Floats, Floats]:
 
 def average_effect(contacts: Contacts, *, seed: int = 7) -> Interval:
     """Return what contact brings on average, per customer."""
-    return bootstrap_mean(contacts.effects, seed=seed)
+    return contacts.mean(contacts.effects, seed=seed)
 
 
 def auuc(
@@ -112,7 +147,7 @@ def auuc(
     True
     """
     places = _places(_ordered(predicted, folds))
-    return _widened(bootstrap_mean(contacts.effects * places, seed=seed, resamples=resamples), folds)
+    return _widened(contacts.mean(contacts.effects * places, seed=seed, resamples=resamples), folds)
 
 
 def auuc_difference(
@@ -120,7 +155,7 @@ def auuc_difference(
 ) -> Interval:
     """Return how much larger the area of one order is than that of another, on the same customers."""
     places = _places(_ordered(one, folds)) - _places(_ordered(other, folds))
-    return _widened(bootstrap_mean(contacts.effects * places, seed=seed), folds)
+    return _widened(contacts.mean(contacts.effects * places, seed=seed), folds)
 
 
 def _ordered(predicted: Floats, folds: Indices | None) -> Floats:
@@ -153,7 +188,7 @@ def qini(
     flags = [contacts.treated, ~contacts.treated]
     of = [np.where(side, value, 0.0) for side in flags for value in (contacts.outcomes, np.ones(len(contacts)))]
     width = len(shares)
-    heap = heaps(len(contacts), seed=seed)
+    heap = contacts.heaps(seed=seed)
     cells = heap * width + bands
     size = int(heap.max()) + 1
     sums = np.hstack([np.bincount(cells, value, size * width).reshape(size, width) for value in of])
@@ -202,7 +237,7 @@ def deciles(
     """Return the average effect in each tenth of customers by prediction, best first; fewer where predictions tie."""
     bands, shares = _bands(_ordered(predicted, folds), DECILES)
     inside = bands[:, None] == np.arange(len(shares))
-    found = bootstrap_means(np.where(inside, contacts.effects[:, None], np.nan), seed=seed)
+    found = contacts.means(np.where(inside, contacts.effects[:, None], np.nan), seed=seed)
     return tuple(_widened(each, folds) for each in found)
 
 
@@ -226,17 +261,16 @@ class Contacted:
 
 
 def contacted_above(
-    contacts: Contacts, predicted: Floats, *, worth: float = 1.0, cost: float = 0.0, seed: int = 7
+    contacts: Contacts, predicted: Floats, *, worth: float | Floats = 1.0, cost: float | Floats = 0.0, seed: int = 7
 ) -> Contacted:
-    """Return what contacting everyone whose predicted uplift is worth its cost brings.
+    """Return what contacting everyone whose predicted uplift is worth its cost brings; both may differ by row, (n,).
 
     The threshold comes from the predictions, not from the outcomes it is judged by, so the interval is honest.
     """
     chosen = predicted * worth > cost
     net = contacts.effects * worth - cost
-    return Contacted(
-        float(chosen.mean()), bootstrap_mean(np.where(chosen, net, 0.0), seed=seed), bootstrap_mean(net, seed=seed)
-    )
+    value, everybody = contacts.means(np.stack([np.where(chosen, net, 0.0), net], axis=1), seed=seed)
+    return Contacted(float(chosen.mean()), value, everybody)
 
 
 def best_share(
@@ -248,7 +282,7 @@ def best_share(
     """
     bands, shares = _bands(predicted)
     net = contacts.effects * worth - cost
-    heap, width = heaps(len(contacts), seed=seed), len(shares)
+    heap, width = contacts.heaps(seed=seed), len(shares)
     size = int(heap.max()) + 1
     table = np.bincount(heap * width + bands, net, size * width).reshape(size, width)
     steps = np.r_[0.0, np.cumsum(shares)]
