@@ -191,7 +191,7 @@ def time_split(bank: Bank) -> date:
     ModelError
         There are fewer than two offer dates and no dated holdings.
     """
-    con = bank.connect()
+    con = bank.connect().cursor()
     if bank.has("responses"):
         rows = con.sql("select distinct offered_on from responses order by 1").fetchall()
         if len(rows) > 1:
@@ -225,7 +225,7 @@ def _later_labels(bank: Bank, split: date, source: str, until: date | None) -> p
         query = """select distinct customer_id, product_id, cast(1 as double) as label from holdings
                    where opened_on > $day and opened_on <= $last order by 1, 2"""
         parameters = {"day": split, "last": min(split + ADOPTION_WINDOW, end)}
-    found = bank.connect().sql(query, params=parameters).to_arrow_table()
+    found = bank.connect().cursor().sql(query, params=parameters).to_arrow_table()
     if not found.num_rows or not pc.sum(found.column("label")).as_py():
         before = f" and before {until}" if until else ""
         raise ModelError(f"nothing to judge by: no acceptance on or after {split}{before}")

@@ -211,12 +211,12 @@ def _responses(bank: Bank, as_of: date, which: str) -> pa.Table:
         from responses where offered_on < $day {which}
         order by offered_on, customer_id, product_id, label
     """
-    return bank.connect().sql(query, params={"day": as_of}).to_arrow_table()
+    return bank.connect().cursor().sql(query, params={"day": as_of}).to_arrow_table()
 
 
 def _adoptions(bank: Bank, as_of: date, seed: int) -> _Labels | None:
     """Every customer × product not held when a window began, 1 if opened within it; None where nothing was opened."""
-    con = bank.connect()
+    con = bank.connect().cursor()
     first = con.sql("select min(opened_on) from holdings").fetchall()[0][0]
     starts = [as_of - ADOPTION_WINDOW * k for k in range(ADOPTION_WINDOWS, 0, -1)]
     days = [s for s in starts if first is not None and s >= first] or starts[-1:]
@@ -246,7 +246,7 @@ def _adopted(bank: Bank, day: date, columns: str, ordered: str) -> duckdb.DuckDB
             where not coalesce(h.had, false)
         ) select {columns} from pairs {ordered}
     """
-    return bank.connect().sql(query, params={"day": day})
+    return bank.connect().cursor().sql(query, params={"day": day})
 
 
 def _kept(data: pa.Table, seed: int) -> tuple[pa.Table, float]:

@@ -208,7 +208,7 @@ def origins_of(bank: Bank, asked: int | Sequence[date]) -> tuple[date, ...]:
 
 
 def _candidates(bank: Bank) -> list[date]:
-    con = bank.connect()
+    con = bank.connect().cursor()
     if bank.has(RESPONSES):
         days = [row[0] for row in con.sql("select distinct offered_on from responses order by 1").fetchall()]
         if len(days) > 1:
