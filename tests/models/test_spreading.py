@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from nextoffer.models.boosting import BoostSettings
+from nextoffer.models.boosting import BoostSettings, Term
+from nextoffer.models.design import Design
 from nextoffer.models.glassbox import GlassboxRanker
 from nextoffer.models.products import Products
 from nextoffer.models.ranker import sigmoid
@@ -69,6 +71,24 @@ def test_a_boosted_term_adds_where_it_stands() -> None:
     for feature, table in spread.variances.items():
         assert table.shape == ranker.card_.tables[feature].shape
         assert (table >= 0).all()
+
+
+def test_a_term_whose_bags_cancel_out_adds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    training = worlds.offers(SNAPSHOT, law=worlds.age_and_taste)
+    monkeypatch.setattr("nextoffer.models.glassbox.stack", lambda parts, *_: np.ones(parts.shape[1] + 1))
+    ranker = replace(QUICK, max_rank=0)
+
+    def cancelling(_: object, design: Design, *__: object) -> list[Term]:
+        bins = design.columns[0].bins
+        table = np.zeros((2, bins))
+        table[0, 1:], table[1, 1:] = 1.0, -1.0
+        return [Term((0,), table, np.ones(2))]
+
+    monkeypatch.setattr(GlassboxRanker, "_boosted", cancelling)
+    monkeypatch.setattr(Term, "held_out", lambda _, codes, *__: np.zeros(len(codes)))
+    card = ranker.fit(training).card_
+    assert card.codings == ()
+    assert card.spread.variances == {}
 
 
 def test_a_new_product_is_less_certain_than_any_of_its_type() -> None:

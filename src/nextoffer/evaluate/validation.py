@@ -109,7 +109,7 @@ def exact(value: float, n: int) -> Interval:
 
 
 @dataclass(frozen=True)
-class Tester:
+class Examiner:
     """Makes the checks of one area."""
 
     area: str

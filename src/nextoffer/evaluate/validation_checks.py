@@ -15,7 +15,7 @@ from nextoffer.evaluate.disparity import BELOW
 from nextoffer.evaluate.fairness import EXPOSURE, SELECTION, Fairness
 from nextoffer.evaluate.findings import Severity
 from nextoffer.evaluate.sensitivity import FAMILY, FEATURE, FIRST, NOISE, REORDERED, course
-from nextoffer.evaluate.validation import Check, Tester, Verdict, exact
+from nextoffer.evaluate.validation import Check, Examiner, Verdict, exact
 from nextoffer.evaluate.wording import count, percent
 from nextoffer.intervals import Interval, lift_of_rates
 
@@ -69,7 +69,7 @@ LIMITS = Limits()
 
 def sound(card: Card, ablations: pa.Table | None, signs: Mapping[str, int], limits: Limits = LIMITS) -> Iterator[Check]:
     """Yield the checks of conceptual soundness: plausible shapes, and no part that harms."""
-    test = Tester(SOUND)
+    test = Examiner(SOUND)
     drawn = [t for t in card.terms if t.shape is not None and len(t.shape.edges)]
     shapes = [(t, course(t.shape.contributions)) for t in drawn if t.shape is not None]
     if shapes:
@@ -108,7 +108,7 @@ class Answers:
 
 def data(set_aside: pa.Table, answers: Answers, warnings: Sequence[str], limits: Limits = LIMITS) -> Iterator[Check]:
     """Yield the checks of the data: rows that could not be used, enough to judge by, like what was learned from."""
-    test = Tester(DATA)
+    test = Examiner(DATA)
     for row in set_aside.to_pylist():
         if row["set_aside"]:
             share = exact(row["set_aside"] / row["rows"], row["rows"])
@@ -141,7 +141,7 @@ class Judged:
 
 def outcomes(judged: Judged, champion: str, limits: Limits = LIMITS) -> Iterator[Check]:
     """Yield the checks of the backtest."""
-    test, found, by_product = Tester(OUTCOMES), judged.found, judged.by_product
+    test, found, by_product = Examiner(OUTCOMES), judged.found, judged.by_product
     area = _value(found.report, "auc", champion)
     yield test.at_least("AUC of offers made", area, 0.5, severity="high")
     gaps = {(r["metric"], r["against"]): _interval(r) for r in judged.significance.to_pylist()}
@@ -191,7 +191,7 @@ def _off(by_product: pa.Table) -> Check:
 
 def sensitivity(table: pa.Table, limits: Limits = LIMITS) -> Iterator[Check]:
     """Yield the checks of changed inputs: the worst of each kind."""
-    test = Tester(SENSITIVE)
+    test = Examiner(SENSITIVE)
     rows = [r for r in table.to_pylist() if r["metric"] == REORDERED]
     kinds: tuple[tuple[str, str, tuple[str, ...], float, Severity], ...] = (
         (
@@ -225,7 +225,7 @@ def stability(
     refits: pa.Table, origins: pa.Table | None, curve: pa.Table | None, champion: str, limits: Limits = LIMITS
 ) -> Iterator[Check]:
     """Yield the checks over days, folds and numbers of customers."""
-    test = Tester(STABLE)
+    test = Examiner(STABLE)
     for row in refits.to_pylist():
         if row["metric"] == FIRST:
             tested = f"First offers that differ from those of {row['label']}"
@@ -255,7 +255,7 @@ def stability(
 
 def fairness(found: Fairness | None, why: str = "") -> Iterator[Check]:
     """Yield the checks of groups against the four-fifths line, and of their calibration."""
-    test = Tester(FAIR)
+    test = Examiner(FAIR)
     if found is None:
         yield Check(FAIR, "Whether groups of customers get on equally", None, "–", "not tested", "low", note=why)
         return
@@ -324,7 +324,7 @@ class Exactness:
 
 def explained(found: Exactness, limits: Limits = LIMITS) -> Iterator[Check]:
     """Yield the checks of reasons and of the path that decides."""
-    test = Tester(EXPLAINED)
+    test = Examiner(EXPLAINED)
     tested = "Largest distance of a score from the sum of its parts (log-odds)"
     yield test.at_most(tested, exact(found.error, found.pairs), limits.exactness, severity="high", form=_tiny)
     tested = "Largest distance of a score in a batch from the same alone"

@@ -62,8 +62,8 @@ def learned_spread(
         np.repeat(np.arange(len(directions)), [d.shape[1] for d in directions]).astype(np.int64),
         (multipliers[0] * np.array([f.v for f in affinity.factors]).reshape(-1, len(products)).T).astype(np.float32),
         products.astype(np.float32),
-        {places[n]: v.astype(np.float32) for n, v in of_customers.items()},
-        {pair_places[n]: v.astype(np.float32) for n, v in of_pairs.items()},
+        {places[n]: v.astype(np.float32) for n, v in of_customers.items() if n in places},  # a term of zeros has none
+        {pair_places[n]: v.astype(np.float32) for n, v in of_pairs.items() if n in pair_places},
     )
 
 

@@ -303,11 +303,12 @@ def _trials(options: Options, days: int | tuple[date, ...]) -> Trials:
 
 def _columns(bank: Bank, by: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The columns that features may be grouped by, and those that customers may be, the sensitive ones among these."""
-    there = [*bank.columns("customers"), *(bank.columns("risk") if bank.has("risk") else ())]
+    homes = [table for table in ("customers", "risk") if bank.has(table)]
+    there = dict.fromkeys(n for t in homes for n, kind in bank.columns(t).items() if kind != "id")
     if strange := [name for name in by if name not in there]:
         told = ", ".join(there)
         raise BankError([f"cannot look at groups by '{n}'{did_you_mean(n, there)}; there are {told}" for n in strange])
-    sensitive = [name for name in there if any(bank.config.is_sensitive(t, name) for t in ("customers", "risk"))]
+    sensitive = [name for name in there if any(bank.config.is_sensitive(t, name) for t in homes)]
     features = bank.feature_columns("customers")
     return tuple(name for name in by if name in features), tuple(dict.fromkeys([*sensitive, *by]))
 
@@ -315,9 +316,9 @@ def _columns(bank: Bank, by: Sequence[str]) -> tuple[tuple[str, ...], tuple[str,
 def _split(bank: Bank, model: Engine | None) -> date:
     """The day of the model's fit where something was accepted from then on, else the bank's own split."""
     if model is not None and bank.has("responses"):
-        query = "SELECT count(*) FROM responses WHERE label = 1 AND offered_on >= ?"
-        (later,) = bank.connect().execute(query, [model.as_of]).fetchone() or (0,)
-        if later:
+        query = "SELECT count(*) FROM responses WHERE label = 1 AND offered_on >= $day"
+        rows = bank.connect().cursor().sql(query, params={"day": model.as_of}).fetchall()
+        if rows[0][0]:
             return model.as_of
     return time_split(bank)
 
@@ -338,7 +339,7 @@ def _with_acceptances(bank: Bank, days: tuple[date, ...]) -> tuple[date, ...]:
     if not bank.has("responses"):
         return days
     query = "SELECT offered_on, sum(label) FROM responses WHERE label = 1 GROUP BY 1"
-    accepted = {day: n for day, n in bank.connect().execute(query).fetchall() if n}
+    accepted = {day: n for day, n in bank.connect().cursor().sql(query).fetchall() if n}
     if not accepted:
         return days  # learned from adoptions
     edges = [*days, date.max]
