@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from nextoffer.experiment.comparing import Comparison, Terms, anytime, fixed
+from nextoffer.experiment.comparing import Comparison, Terms, anytime, arm_mean, fixed
 from nextoffer.experiment.means import adjusted_means, plain_means
 from nextoffer.experiment.srm import ratio_check
 from nextoffer.experiment.sums import Sums, sums_of
@@ -91,6 +91,40 @@ def cuped_difference(seed: int, repetitions: int) -> float:
 
 def cuped_ratio(seed: int, repetitions: int) -> float:
     return _value_holds(seed, repetitions, adjust=True, which=1)
+
+
+def cuped_rates(seed: int, repetitions: int) -> float:
+    """Conversions, adjusted for an earlier conversion."""
+    draw, hits = np.random.default_rng(seed), []
+    for _ in range(repetitions):
+        arms, keen = _arms(draw, 3000), draw.beta(1.0, 9.0, 3000)
+        rates = np.where(arms == 1, keen + 0.02 * (1 - keen), keen)
+        now, before = (draw.random(3000) < rates).astype(float), (draw.random(3000) < keen).astype(float)
+        found = fixed(sums_of(np.stack([now, before], axis=1), arms, 2), 1, TERMS, conversion=True, adjust=True)
+        hits.append(_holds(found, 0.02 * 0.9, 0.0)[0])
+    return _share(hits)
+
+
+def one_sided(seed: int, repetitions: int) -> float:
+    """The bad end of a one-sided interval, which is a bound alone."""
+    draw, terms = np.random.default_rng(seed), Terms(0.05, sides=1)
+    found = [fixed(_rates(draw, 3000), 1, terms, conversion=True).absolute.low for _ in range(repetitions)]
+    return _share([low <= 0.01 for low in found])
+
+
+def arm_of_rates(seed: int, repetitions: int) -> float:
+    draw = np.random.default_rng(seed)
+    found = [arm_mean(_rates(draw, 1000), 0, conversion=True, level=0.95) for _ in range(repetitions)]
+    return _share([i.low <= 0.05 <= i.high for i in found])
+
+
+def arm_of_values(seed: int, repetitions: int) -> float:
+    draw, hits = np.random.default_rng(seed), []
+    for _ in range(repetitions):
+        sums, control, _ = _values(draw, 2000)
+        found = arm_mean(sums.metric(), 0, conversion=False, level=0.95)
+        hits.append(found.low <= control <= found.high)
+    return _share(hits)
 
 
 def cuped_factor(seed: int, repetitions: int) -> tuple[float, float]:
@@ -232,6 +266,10 @@ AT_ONE_MOMENT: dict[str, Callable[[int, int], float]] = {
     "ratio of means (Fieller)": value_ratio,
     "difference, adjusted (CUPED)": cuped_difference,
     "ratio, adjusted (CUPED, Fieller)": cuped_ratio,
+    "difference of rates, adjusted (CUPED)": cuped_rates,
+    "difference of rates, one side": one_sided,
+    "rate of an arm (Wilson)": arm_of_rates,
+    "mean of an arm (Student)": arm_of_values,
 }
 EVERY_DAY: dict[str, Callable[[int, int], float]] = {
     "any day: customers arrive, rates": arriving_rates,

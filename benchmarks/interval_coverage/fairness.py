@@ -8,6 +8,7 @@ import numpy as np
 
 from nextoffer.evaluate.disparity import Mean, Stated, accepted_over_expected, ratio
 from nextoffer.evaluate.funnel import discount
+from nextoffer.run.remedy import _total
 
 Generator = np.random.Generator
 
@@ -57,9 +58,46 @@ def calibration(seed: int, repetitions: int) -> float:
     return _played(one, seed, repetitions)
 
 
+def few_offers(seed: int, repetitions: int) -> float:
+    """The same of 150 customers of whom one in twenty accepts."""
+
+    def one(draw: Generator) -> bool:
+        chance = np.minimum(draw.beta(2, 38, (150, 2)) * draw.uniform(0.5, 1.5, (150, 1)), 1.0)
+        y, x = (draw.random((150, 2)) < chance).sum(axis=1), chance.sum(axis=1) / 0.8
+        found = accepted_over_expected(Stated(150, 300, y.sum(), x.sum(), (y * y).sum(), (x * x).sum(), (x * y).sum()))
+        return bool(found.low <= 0.8 <= found.high)
+
+    return _played(one, seed, repetitions)
+
+
+def price(seed: int, repetitions: int) -> float:
+    """What a remedy costs all customers of a bank: most keep their offers, some change to one of another value."""
+
+    def one(draw: Generator) -> bool:
+        gap = np.where(draw.random(1500) < 0.08, draw.normal(-3.0, 8.0, 1500), 0.0)
+        found = _total(np.array([gap.sum(), gap @ gap]), 1500)
+        return bool(found.low <= 1500 * 0.08 * -3.0 <= found.high)
+
+    return _played(one, seed, repetitions)
+
+
+def opening(seed: int, repetitions: int) -> float:
+    """Where a gap opens: the lowest of five steps' ratios, chosen because it is the lowest; all are 0.95 in truth."""
+
+    def one(draw: Generator) -> bool:
+        found = [ratio(*(Mean.of_rate(draw.binomial(n, p), n) for n, p in ((400, 0.57), (900, 0.6)))) for _ in range(5)]
+        lowest = min(found, key=lambda each: each.estimate)
+        return bool(lowest.low <= 0.95 <= lowest.high)
+
+    return _played(one, seed, repetitions)
+
+
 ROWS = [
     ("fairness, ratio of selection rates", 0.95, "covers", selection),
     ("fairness, ratio of rates, 40 and 60 customers", 0.95, "covers", small_groups),
     ("fairness, ratio of exposure", 0.95, "covers", exposure),
     ("fairness, accepted / expected by customer", 0.95, "covers", calibration),
+    ("fairness, accepted / expected, few offers", 0.95, "covers", few_offers),
+    ("fairness, price of a remedy", 0.95, "covers", price),
+    ("fairness, step at which a gap opens", 0.95, "band", opening),
 ]

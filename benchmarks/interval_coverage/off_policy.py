@@ -27,7 +27,7 @@ from nextoffer.intervals import Interval
 Floats = npt.NDArray[np.float64]
 Generator = np.random.Generator
 
-COLUMNS = 4
+COLUMNS, MANY = 4, 50_000
 _AMOUNT = 0.8
 
 
@@ -91,13 +91,13 @@ class Logs:
 
     @cached_property
     def truths(self) -> dict[str, float]:
-        """What the new policy earns, the old one, and the difference, over half a million decisions."""
+        """What the new policy earns, the old one, and the difference, over very many decisions."""
         draw, new, old = np.random.default_rng([self.seed, 1]), [], []
         taste, habit = self._tastes
-        for _ in range(10):
-            x = draw.normal(size=(50_000, COLUMNS))
+        for _ in range(4):
+            x = draw.normal(size=(MANY, COLUMNS))
             liked = x @ taste
-            own = draw.normal(size=(50_000, 1)) * self.own
+            own = draw.normal(size=(MANY, 1)) * self.own
             chance = expit(self.level + 0.6 * liked + own) * (np.exp(_AMOUNT**2 / 2) if self.amounts else 1.0)
             new.append(float((softmax(self.sharpness * liked, axis=1) * chance).sum(axis=1).mean()))
             old.append(float((softmax(x @ habit, axis=1) * chance).sum(axis=1).mean()))
