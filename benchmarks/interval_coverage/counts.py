@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from nextoffer.evaluate.alarm import Share, compared
 from nextoffer.evaluate.drift import divergence, jensen_shannon, psi
 from nextoffer.evaluate.tally import Population, Tally
 from nextoffer.intervals import Interval, bootstrap_means, lift_of_rates, mean_of_sums, rate, rate_by_customer
@@ -163,6 +164,17 @@ def average_uplift(draw: Generator) -> tuple[Interval, float]:
     return natural_fit._average_uplift(task, 400.0), 0.3 * 2 / 16
 
 
+def acceptance_now_and_then(draw: Generator) -> tuple[Interval, float]:
+    """Acceptance of offers that come several to a customer, now 1.2 times what it was."""
+    sides = []
+    for customers, chance in ((400, 0.06), (900, 0.05)):
+        offers = draw.integers(1, 6, size=customers)
+        hits = draw.binomial(offers, draw.beta(chance * 5, (1 - chance) * 5, size=customers))
+        sums = (hits.sum(), offers.sum(), hits @ hits, hits @ offers, offers @ offers, customers)
+        sides.append(Share.of([float(v) for v in sums]))
+    return compared(*sides)[0], 0.2
+
+
 def noise_of_drift(seed: int, repetitions: int) -> float:
     """Share of comparisons of the same distribution that do not exceed the noise told."""
     draw, hits = np.random.default_rng([seed, 6]), []
@@ -192,6 +204,7 @@ COVERS: dict[str, Play] = {
     "total of a sampled bank, change": change_of_total,
     "simulated A/B test, lift": simulated_test,
     "average uplift of offers held back": average_uplift,
+    "monitor, acceptance now and then": acceptance_now_and_then,
     "drift, PSI of a shift": psi_of_a_shift,
     "drift, PSI of a great shift": psi_of_a_great_shift,
     "drift, PSI of a shift, few customers": psi_of_few,
