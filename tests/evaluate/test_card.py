@@ -95,7 +95,7 @@ def test_a_protected_column_without_weight_is_no_finding() -> None:
 def test_products_without_data_are_named() -> None:
     bare = replace(CLEAN.products[1], offers=0, accepted=0, unseen=True)
     (found,) = replace(CLEAN, products=(CLEAN.products[0], bare)).findings
-    assert found.text.startswith("No offer of 2 was seen")
+    assert found.text.startswith("No offer of 2 (PL) was seen")
     thin = replace(CLEAN.products[1], accepted=9)
     (found,) = replace(CLEAN, products=(CLEAN.products[0], thin)).findings
     assert (found.severity, "1 of 2 products" in found.text) == ("medium", True)

@@ -51,6 +51,11 @@ class ProductFacts:
     propensity: float | None = None
     unseen: bool | None = None
 
+    @property
+    def called(self) -> str:
+        """Its name; without one its id and type."""
+        return self.name or (f"{self.product_id} ({self.product_type})" if self.product_type else self.product_id)
+
 
 @dataclass(frozen=True)
 class FamilyFacts:
@@ -175,8 +180,8 @@ class Card:
 
     @property
     def product_names(self) -> Mapping[str, str]:
-        """The name of each product by its id; the id where there is none."""
-        return {p.product_id: p.name or p.product_id for p in self.products}
+        """What each product is called, by its id."""
+        return {p.product_id: p.called for p in self.products}
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -226,16 +231,15 @@ def _of_data(card: Card) -> Iterator[Finding]:
 
 
 def _of_products(card: Card) -> Iterator[Finding]:
-    unseen = [p.name or p.product_id for p in card.products if p.unseen]
+    unseen = [p.called for p in card.products if p.unseen]
     if unseen:
         yield Finding(
             "medium",
             "Training data",
-            f"No offer of {_listed(unseen)} was seen: their propensities are borrowed from other products, first from "
-            "those of the same type.",
+            f"No offer of {_listed(unseen)} was seen: their propensities are {_lent(card)}.",
             "a product without any offer in training: medium",
         )
-    thin = [p.name or p.product_id for p in card.products if not p.unseen and (p.accepted or 0) < FEW_OF_PRODUCT]
+    thin = [p.called for p in card.products if not p.unseen and (p.accepted or 0) < FEW_OF_PRODUCT]
     if thin and any(p.accepted is not None for p in card.products):
         yield Finding(
             "low" if 2 * len(thin) < len(card.products) else "medium",
@@ -244,6 +248,12 @@ def _of_products(card: Card) -> Iterator[Finding]:
             f"{_listed(thin)}. Their levels lean on the others'.",
             f"fewer than {FEW_OF_PRODUCT} acceptances of a product: low; of half of the products or more: medium",
         )
+
+
+def _lent(card: Card) -> str:
+    if card.glass_box:
+        return "borrowed from other products, first from those of the same type"
+    return "what the answers to other products say"
 
 
 def _of_use(card: Card) -> Iterator[Finding]:

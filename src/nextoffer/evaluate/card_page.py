@@ -177,7 +177,7 @@ def _products(card: Card) -> DataTable:
                 count(product.accepted) if product.accepted is not None else UNKNOWN,
                 share,
                 percent(product.propensity) if product.propensity is not None else UNKNOWN,
-                {True: "borrowed: no offer seen", False: "its own offers", None: UNKNOWN}[product.unseen],
+                {True: "other products: no offer seen", False: "its own offers", None: UNKNOWN}[product.unseen],
             )
         )
     columns = ("Product", "Type", "Offers", "Accepted", "Share", "Average customer's propensity", "Learned from")

@@ -90,7 +90,7 @@ def about_data(card: Card) -> Iterator[str]:
 
 def intended(card: Card) -> Iterator[str]:
     """Yield what the model is for."""
-    names = ", ".join(list(card.product_names.values())[:24])
+    names = ", ".join(p.called for p in card.products[:24])
     more = f" and {len(card.products) - 24} more" if len(card.products) > 24 else ""
     yield f"For: choosing and ordering offers of {names}{more} to customers of {card.bank or 'the bank'}."
     yield f"For: at most {card.top_n} offers a customer, sorted by {_SORTED.get(card.objective, card.objective)}."

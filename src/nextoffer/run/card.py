@@ -22,6 +22,7 @@ from nextoffer.evaluate.page import render
 from nextoffer.intervals import Interval
 from nextoffer.models.coding import Coding
 from nextoffer.models.compiled import CompiledRanker
+from nextoffer.models.glassbox import GlassboxRanker
 from nextoffer.models.products import Products
 from nextoffer.models.ranker import sigmoid
 from nextoffer.models.scorecard import PAIR, Scorecard
@@ -47,7 +48,7 @@ def card_of(engine: Engine, *, files: Mapping[str, str] | None = None) -> Card:
     fit = dict(details.get("fit", {}))
     noted = dict(details.get("noted", {}))
     products = _products(engine, noted.get("products", {}))
-    names = {p.product_id: p.name or p.product_id for p in products}
+    names = {p.product_id: p.called for p in products}
     terms, measured = _terms(engine, noted.get("effects"), names)
     return Card(
         bank=str(details.get("bank", "")),
@@ -138,7 +139,7 @@ def _missing(engine: Engine, noted: Mapping[str, Any]) -> tuple[str, ...]:
     told = {
         "who fitted it, when offers were made, and what was kept out": bool(noted),
         "how features and propensities were spread": engine.reference is not None,
-        "held-out figures": not noted or "held_out" in noted,
+        "held-out figures": not noted or "held_out" in noted or engine.ranker.name != GlassboxRanker.name,
     }
     card = engine.ranker.card_ if isinstance(engine.ranker, CompiledRanker) else None
     if card is not None:
@@ -173,9 +174,9 @@ def _products(engine: Engine, noted: Mapping[str, Any]) -> tuple[ProductFacts, .
     for j, (product, kind) in enumerate(zip(known.ids, known.types, strict=True)):
         of_it = noted.get(product, {})
         propensity = None if levels is None else float(levels[j])
-        seen = None if unseen is None else bool(unseen[j])
         offers, accepted = of_it.get("offers"), of_it.get("accepted")
-        out.append(ProductFacts(product, of_it.get("name", ""), kind, offers, accepted, propensity, seen))
+        without = bool(unseen[j]) if unseen is not None else None if offers is None else offers == 0
+        out.append(ProductFacts(product, of_it.get("name", ""), kind, offers, accepted, propensity, without))
     return tuple(out)
 
 
