@@ -48,16 +48,18 @@ _AMOUNT = 0.8
 
 @dataclass(frozen=True)
 class Kind:
-    """Trials of one kind: customers, the chance of contact, the effect's mean and slope in log-odds, and amounts."""
+    """Trials of one kind: rows, the chance of contact, the effect's mean and slope in log-odds, amounts, rows each."""
 
     customers: int = 800
     chance: float = 0.5
     effect: tuple[float, float] = (0.4, 0.5)
     amounts: bool = False
+    each: int = 1
 
     def played(self, draw: Generator, customers: int) -> tuple[Floats, Contacts, Floats]:
         """Return what is known (n, 3), a trial, and the true effect on each customer (n,)."""
-        x = draw.normal(size=(customers, 3))
+        who = np.arange(customers) // self.each
+        x = draw.normal(size=(customers, 3))[who]
         mean, slope = self.effect
         without = expit(-2.2 + 0.7 * x[:, 0])
         lifted = expit(-2.2 + 0.7 * x[:, 0] + mean + slope * x[:, 1]) if slope or mean else without
@@ -68,7 +70,8 @@ class Kind:
             outcomes *= draw.lognormal(0.0, _AMOUNT, customers)
             worth = float(np.exp(_AMOUNT**2 / 2))
         known = np.full(customers, self.chance) if self.chance != 0.5 else None
-        return x, Contacts(outcomes, treated, known), (lifted - without) * worth
+        several = who if self.each > 1 else None
+        return x, Contacts(outcomes, treated, known, several), (lifted - without) * worth
 
 
 KINDS = {
@@ -76,6 +79,7 @@ KINDS = {
     "one in five contacted, chance known": Kind(1500, 0.2),
     "skewed amounts": Kind(1500, amounts=True),
     "no effect": Kind(500, effect=(0.0, 0.0)),
+    "three rows each": Kind(1500, each=3),
 }
 
 
@@ -169,6 +173,10 @@ def crossed(seed: int, repetitions: int, kind: str) -> dict[str, float]:
         found["AUUC"].append(auuc(contacts, order, folds=folds))
         found["AUUC as of other customers"].append(auuc(contacts, within))
         found["effect in the best tenth"].append(deciles(contacts, order, folds=folds)[0])
+        found["value of contacting the worthwhile"].append(
+            contacted_above(contacts, order, cost=COST, folds=folds).value
+        )
+        worth["value of contacting the worthwhile"].append(float(np.where(order > COST, effect - COST, 0.0).mean()))
         worth["AUUC"].append(float((effect * (within - 0.5)).mean()))
         worth["effect in the best tenth"].append(float(effect[within >= 0.9].mean()))
     worth["AUUC as of other customers"] = worth["AUUC"]
@@ -189,7 +197,7 @@ def _rows() -> Iterator[tuple[str, float, str, Callable[[int, int], float]]]:
     share = partial(best_share, worth=WORTH, cost=COST)
     yield f"uplift, {BEST_SHARE}", 0.95, "band", partial(_one, figure=share, name=BEST_SHARE)
     for kind in CROSSED:
-        for name in ("AUUC", "effect in the best tenth"):
+        for name in ("AUUC", "effect in the best tenth", "value of contacting the worthwhile"):
             yield f"uplift, cross-fitted {name}, {kind}", 0.95, "at least", partial(_crossed, kind=kind, name=name)
     play = partial(_crossed, kind="no effect", name="AUUC as of other customers")
     yield "contrast: cross-fitted AUUC, folds not told", 0.95, "contrast", play

@@ -28,6 +28,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nextoffer.evaluate.figures import ratio
+from nextoffer.evaluate.off_policy import mean_by_customer
 from nextoffer.intervals import Interval, bootstrap, bootstrap_means, heaps
 from nextoffer.tables.flow import Floats, Indices
 
@@ -90,7 +91,8 @@ class Contacts:
         """Int (n,): which customer, from 0 on."""
         if self.customers is None:
             return np.arange(len(self))
-        return np.unique(self.customers, return_inverse=True)[1].ravel().astype(np.intp)
+        _, places = np.unique(self.customers, return_inverse=True)
+        return np.asarray(places.ravel(), dtype=np.intp)
 
     def mean(self, values: Floats, *, seed: int, resamples: int = 1000) -> Interval:
         """Return the mean of one value per row, float64 (n,), NaN where it does not count, bootstrapped by customer."""
@@ -231,14 +233,18 @@ def ranked_within(predicted: Floats, folds: Indices) -> Floats:
     return out
 
 
-def deciles(
-    contacts: Contacts, predicted: Floats, *, folds: Indices | None = None, seed: int = 7
-) -> tuple[Interval, ...]:
-    """Return the average effect in each tenth of customers by prediction, best first; fewer where predictions tie."""
+def deciles(contacts: Contacts, predicted: Floats, *, folds: Indices | None = None) -> tuple[Interval, ...]:
+    """Return the average effect in each tenth of customers by prediction, best first; fewer where predictions tie.
+
+    A tenth has few answers, which resamples lose or double: its interval is that of `off_policy.mean_by_customer`.
+    """
     bands, shares = _bands(_ordered(predicted, folds), DECILES)
-    inside = bands[:, None] == np.arange(len(shares))
-    found = contacts.means(np.where(inside, contacts.effects[:, None], np.nan), seed=seed)
-    return tuple(_widened(each, folds) for each in found)
+    found = []
+    for inside in bands == np.arange(len(shares))[:, None]:
+        _, places = np.unique(contacts.places[inside], return_inverse=True)
+        tenth = mean_by_customer(contacts.effects[inside], np.asarray(places.ravel(), dtype=np.intp))
+        found.append(_widened(replace(tenth, n=int(inside.sum())), folds))
+    return tuple(found)
 
 
 @dataclass(frozen=True)
@@ -261,16 +267,23 @@ class Contacted:
 
 
 def contacted_above(
-    contacts: Contacts, predicted: Floats, *, worth: float | Floats = 1.0, cost: float | Floats = 0.0, seed: int = 7
+    contacts: Contacts,
+    predicted: Floats,
+    *,
+    worth: float | Floats = 1.0,
+    cost: float | Floats = 0.0,
+    folds: Indices | None = None,
+    seed: int = 7,
 ) -> Contacted:
     """Return what contacting everyone whose predicted uplift is worth its cost brings; both may differ by row, (n,).
 
-    The threshold comes from the predictions, not from the outcomes it is judged by, so the interval is honest.
+    The threshold comes from the predictions, not from the outcomes it is judged by, so the interval is honest; of
+    cross-fitted ones tell the `folds`.
     """
     chosen = predicted * worth > cost
     net = contacts.effects * worth - cost
     value, everybody = contacts.means(np.stack([np.where(chosen, net, 0.0), net], axis=1), seed=seed)
-    return Contacted(float(chosen.mean()), value, everybody)
+    return Contacted(float(chosen.mean()), _widened(value, folds), everybody)
 
 
 def best_share(
