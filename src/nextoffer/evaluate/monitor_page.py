@@ -5,21 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from html import escape
+from math import isnan
 from typing import Any
 
 from nextoffer.evaluate import monitoring
 from nextoffer.evaluate.alarm import Check, Status
 from nextoffer.evaluate.calibration import ReliabilityBin
 from nextoffer.evaluate.curves import Reliability
-from nextoffer.evaluate.monitoring import ADVICE, KINDS, Moved
-from nextoffer.evaluate.page import DataTable, Drawing, ReportPage, Section
+from nextoffer.evaluate.monitoring import ADVICE, CHANGES, KINDS, Moved
+from nextoffer.evaluate.page import Drawing, ReportPage, Section
 from nextoffer.evaluate.svg import box, drawing, line, shortened, text
 from nextoffer.evaluate.wording import UNKNOWN, bounds, change, count, decimal, percent
 
-WIDTH = 660.0
+_WIDE = 780.0
 _PICTURES = 6
 _ROWS = 25
-_PLOT = 110.0
+_PLOT = 84.0
+_NAMED = 5  # bins of which each is named; of more the first and the last
 
 
 @dataclass(frozen=True)
@@ -81,38 +83,84 @@ def _lines(check: Check) -> str:
     amber, red = check.line.amber, check.line.red
     if check.check in ("drift", "propensity"):
         return f"amber from {amber:g}, red from {red:g}"
-    if check.check in ("silent", "age"):
+    if check.check in ("silent", "offers_silent", "age"):
         return f"amber from {amber:g} days, red from {red:g}"
-    sign = "±" if check.check in ("calibration", "acceptance", "volume") else ""
+    sign = "±" if check.check in CHANGES else ""
     return f"amber from {sign}{percent(amber)}, red from {sign}{percent(red)}"
 
 
 @dataclass(frozen=True)
-class ThenNow:
-    """The shares of customers in each bin of one column, then and now, side by side."""
+class LightTable:
+    """Rows of text, each with its light; what follows a line break in a cell is set small beneath."""
 
-    moved: Moved
+    columns: tuple[str, ...]
+    rows: Sequence[tuple[Status, Sequence[str]]]
+    numeric: frozenset[str] = frozenset()
 
     def draw(self) -> str:
-        """Return the chart as SVG."""
-        shares = [[c / max(sum(each), 1) for c in each] for each in self.moved.counts]
-        top, bottom = 34.0, 34.0 + _PLOT
-        highest = max(max(each, default=0.0) for each in shares) or 1.0
-        step = WIDTH / max(len(self.moved.bins), 1)
-        shapes = [
-            text(0, 14, shortened(f"{self.moved.shape.label}", WIDTH - 130), kind="title"),
-            text(WIDTH, 14, f"PSI {decimal(self.moved.apart.psi.estimate)}", kind="bounds", anchor="end"),
-            line((0, bottom), (WIDTH, bottom), kind="axis"),
-        ]
-        for place, (name, then, now) in enumerate(zip(self.moved.bins, *shares, strict=True)):
-            left = place * step + 0.12 * step
-            hint = f"{name}: then {percent(then)}, now {percent(now)}"
-            for shift, share, kind in ((0.0, then, "old"), (0.38 * step, now, "new")):
-                height = (bottom - top) * share / highest
-                shapes.append(box((left + shift, bottom - height), (0.36 * step, height), kind=kind, hint=hint))
-            middle = left + 0.38 * step
-            shapes.append(text(middle, bottom + 15, shortened(name, step), kind="tick", anchor="middle"))
-        return drawing(WIDTH, bottom + 24, shapes, label=f"{self.moved.shape.label}: shares then and now")
+        """Return the table as HTML."""
+        sides = [' class="number"' if name in self.numeric else "" for name in self.columns]
+        head = "".join(f"<th{side}>{escape(name)}</th>" for name, side in zip(self.columns, sides, strict=True))
+        body = "".join(
+            f'<tr><td><span class="light {status}">{_WORDS[status]}</span></td>'
+            + "".join(f"<td{side}>{_cell(cell)}</td>" for cell, side in zip(cells, sides, strict=True))
+            + "</tr>"
+            for status, cells in self.rows
+        )
+        return f'<table class="data"><thead><tr><th></th>{head}</tr></thead><tbody>{body}</tbody></table>'
+
+
+def _cell(words: str) -> str:
+    first, _, second = words.partition("\n")
+    return f"{escape(first)}<small>{escape(second)}</small>" if second else escape(first)
+
+
+@dataclass(frozen=True)
+class ThenNow:
+    """The shares of customers in each bin of columns, then and now, side by side."""
+
+    moved: tuple[Moved, ...]
+    columns: int = 2
+
+    def draw(self) -> str:
+        """Return the charts as SVG."""
+        width, height = _WIDE / self.columns, _PLOT + 66.0
+        shapes: list[str] = []
+        for i, moved in enumerate(self.moved):
+            corner = (width * (i % self.columns), height * (i // self.columns))
+            shapes += _panel(moved, corner, width - 28.0)
+        rows = -(-len(self.moved) // self.columns)
+        told = "; ".join(f"{m.shape.label} PSI {decimal(m.apart.psi.estimate)}" for m in self.moved)
+        return drawing(_WIDE, height * rows, shapes, label=f"Shares of customers then and now: {told}")
+
+
+def _panel(moved: Moved, corner: tuple[float, float], width: float) -> Iterator[str]:
+    shares = [[c / max(sum(each), 1) for c in each] for each in moved.counts]
+    left, top = corner[0], corner[1] + 28.0
+    bottom = top + _PLOT
+    highest = max(max(each, default=0.0) for each in shares) or 1.0
+    step = width / max(len(moved.bins), 1)
+    yield text(left, corner[1] + 14, shortened(moved.shape.label, width - 90), kind="title")
+    index = f"PSI {decimal(moved.apart.psi.estimate)}"
+    yield text(left + width, corner[1] + 14, index, kind="bounds", anchor="end")
+    for place, (name, then, now) in enumerate(zip(moved.bins, *shares, strict=True)):
+        start = left + (place + 0.12) * step
+        hint = f"{name}: then {percent(then)}, now {percent(now)}"
+        for shift, share, kind in ((0.0, then, "old"), (0.38 * step, now, "new")):
+            tall = (bottom - top) * share / highest
+            yield box((start + shift, bottom - tall), (0.36 * step, tall), kind=kind, hint=hint)
+        if len(moved.bins) <= _NAMED or place in (0, len(moved.bins) - 1):
+            room = step + 2 if len(moved.bins) <= _NAMED else width / 2
+            yield text(
+                start + 0.38 * step, bottom + 15, shortened(name, room), kind="tick", anchor=_anchor(place, moved)
+            )
+    yield line((left, bottom), (left + width, bottom), kind="axis")
+
+
+def _anchor(place: int, moved: Moved) -> str:
+    if len(moved.bins) <= _NAMED:
+        return "middle"
+    return "start" if place == 0 else "end"
 
 
 def monitor_page(
@@ -133,13 +181,14 @@ def monitor_page(
         ("Customers", count(about.customers)),
     )
     rows = monitoring.kind_rows(checks)
-    guilty = [c.text for _, status, c, _ in rows if status in ("amber", "red")]
+    guilty = [f"{c.label}: {c.text} {ADVICE[kind]}" for kind, status, c, _ in rows if status in ("amber", "red")]
     sections = [
         Section(
             "The lights",
-            "A light is amber or red where a figure is beyond its limit and chance does not explain the change; a "
-            "small bank needs a larger change for that than a large one. Where a kind has several figures the worst "
-            "is shown, and their number is allowed for.",
+            "A light is amber or red where a figure is surely beyond its limit and chance does not explain the "
+            "change; a small bank needs a larger change for that than a large one. Where a kind has several figures "
+            "the worst is shown, and their number is allowed for. Features that hardly move scores are told and not "
+            "judged.",
             (Lights(rows),),
             layout="below",
         ),
@@ -167,7 +216,8 @@ def _drift_sections(
             features,
             "Have customers changed?",
             "Grey is the day of the fit, colour is now: the share of customers in each bin. The population stability "
-            "index (PSI) adds up how far the two are apart: below 0.1 is little, above 0.25 is a lot.",
+            "index (PSI) adds up how far the two are apart: below 0.1 is little, above 0.25 is a lot. The share of "
+            "effect is how much of all that features do to the scores is this one's.",
         ),
         (
             "propensity",
@@ -180,12 +230,22 @@ def _drift_sections(
         if not found:
             continue
         by_name = {m.shape.name: m for m in moved}
-        pictures = [ThenNow(by_name[c.subject]) for c in found[:_PICTURES]]
-        yield Section(heading, words, (*pictures, _drift_table(found, by_name)), layout="below")
+        pictures = tuple(by_name[c.subject] for c in found[:_PICTURES] if c.now.estimate > 0)
+        drawn = (ThenNow(pictures),) if pictures else ()
+        yield Section(heading, words, (*drawn, _drift_table(found, by_name)), layout="below")
 
 
 def _drift_table(checks: Sequence[Check], moved: dict[str, Moved]) -> Drawing:
-    columns = ("", "Column", "PSI", "Chance alone", "JS, bits", "Not known then", "now")
+    weighed = any(not isnan(c.importance) for c in checks)
+    columns = (
+        "Column",
+        *(("Share of effect",) if weighed else ()),
+        "PSI",
+        "By chance",
+        "JS, bits",
+        "Missing then",
+        "now",
+    )
     rows = []
     for c in checks[:_ROWS]:
         m = moved[c.subject]
@@ -193,26 +253,20 @@ def _drift_table(checks: Sequence[Check], moved: dict[str, Moved]) -> Drawing:
             percent(part / whole) if whole else UNKNOWN
             for part, whole in ((m.shape.missing, m.shape.customers), (m.now.missing, m.now.customers))
         ]
-        rows.append(
-            [
-                c.status() if c.line else "for information",
-                c.label,
-                f"{decimal(c.now.estimate)}\n{bounds(c.now, decimal)}",
-                decimal(m.apart.noise),
-                decimal(m.apart.js.estimate),
-                *shares,
-            ]
-        )
-    return DataTable(columns, rows, numeric=frozenset(columns[2:]))
+        index = f"{decimal(c.now.estimate)}\n{bounds(c.now, decimal)}"
+        weight = [percent(c.importance)] if weighed else []
+        cells = (c.label, *weight, index, decimal(m.apart.noise), decimal(m.apart.js.estimate), *shares)
+        rows.append((c.status(), cells))
+    return LightTable(columns, rows, numeric=frozenset(columns[1:]))
 
 
 def _answers_section(checks: Sequence[Check], curve: Sequence[ReliabilityBin]) -> Iterator[Section]:
     found = [c for c in checks if c.check == "calibration" and c.now.n]
     if not found:
         return
-    columns = ("", "Product", "Accepted against expected", "Offers", "In words")
+    columns = ("Product", "Accepted against expected", "Offers", "In words")
     rows = [
-        [c.status(), c.label, f"{change(c.now.estimate)}\n{bounds(c.now, change)}", count(c.now.n), c.text]
+        (c.status(), (c.label, f"{change(c.now.estimate)}\n{bounds(c.now, change)}", count(c.now.n), c.text))
         for c in found
     ]
     picture: tuple[Drawing, ...] = (Reliability(tuple(curve)),) if len(curve) > 1 else ()
@@ -220,7 +274,7 @@ def _answers_section(checks: Sequence[Check], curve: Sequence[ReliabilityBin]) -
         "Are its probabilities still right?",
         "Offers made since the fit, by what the model says of their customers as they were before the offers. On the "
         "dashed line it kept its word; above it customers accepted more often than stated, below it less often.",
-        (*picture, DataTable(columns, rows, numeric=frozenset(columns[2:4]))),
+        (*picture, LightTable(columns, rows, numeric=frozenset(columns[1:3]))),
         layout="below",
     )
 

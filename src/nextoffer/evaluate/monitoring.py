@@ -288,6 +288,8 @@ def headline(checks: Sequence[Check]) -> str:
     guilty = [c for c in checks if c.status() == verdict]
     if verdict == "green":
         judged = sum(c.status() == "green" for c in checks)
+        if judged == 1:
+            return "GREEN: the one figure that was judged is within its limits."
         return f"GREEN: none of {judged} figures is beyond its limits."
     kinds = dict.fromkeys(KINDS[c.check].lower() for c in guilty)
     figures = "1 figure is" if len(guilty) == 1 else f"{len(guilty)} figures are"

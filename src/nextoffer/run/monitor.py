@@ -247,11 +247,8 @@ class _Watch:
     @property
     def names(self) -> dict[str, str]:
         """What each product is called, by its id as text."""
-        ids = ids_as_text(self.products.column("product_id"))
-        if "name" not in self.products.column_names:
-            return {}
-        told = self.products.column("name").cast(pa.string()).to_pylist()
-        return {p: n for p, n in zip(ids, told, strict=True) if n}
+        offering = self.engine.desk(self.products, self.day).decider.offering
+        return dict(zip(ids_as_text(self.products.column("product_id")), offering.names, strict=True))
 
     @property
     def importance(self) -> dict[str, float]:
