@@ -28,6 +28,7 @@ from nextoffer.evaluate.wording import UNKNOWN, bounds, count, percent
 from nextoffer.intervals import Interval
 
 DRAWN = 9
+_OUTCOMES = ("significance", "calibration_by_product")
 
 
 @dataclass(frozen=True)
@@ -260,8 +261,8 @@ def _outcomes(evidence: Evidence) -> _Chapter:
     if champion in found.deciles:
         words = "Offers made, highest score first, in tenths: acceptances over the overall rate."
         parts.append(Section("Lift by tenth", words, (Deciles(found.deciles[champion]),)))
-    names = ("significance", "calibration_by_product")
-    parts += trial_sections({n: evidence.tables[n] for n in names if n in evidence.tables}, champion, by=found.report)
+    told = {n: t for n, t in evidence.tables.items() if n in _OUTCOMES or n.startswith("uplift")}
+    parts += trial_sections(told, champion, by=found.report)
     return _Chapter(
         checks_of.OUTCOMES,
         f"A backtest out of time: everything is fitted on what was known before {evidence.split} and judged on what "
@@ -297,20 +298,11 @@ def _sensitivity(evidence: Evidence) -> _Chapter:
 def _changes(rows: list[dict[str, Any]]) -> DataTable:
     keys = dict.fromkeys((r["label"], r["change"]) for r in rows)
     cells = {(r["label"], r["change"], r["metric"]): r for r in rows}
-    columns = (
-        "Changed",
-        "How",
-        "Mean |change| of propensity",
-        "First offer changes",
-        "By a rule",
-        "Offers kept",
-        "Customers",
-    )
-    told = []
-    for label, change in keys:
-        found = [cells.get((label, change, metric)) for metric in (MOVED, FIRST, STOPPED, KEPT)]
-        customers = count(found[0]["n"]) if found[0] else UNKNOWN
-        told.append((label, change, *(_cell(row) for row in found), customers))
+    columns = ("Changed", "How", "Mean |change| of propensity", "First offer changes", "By a rule", "Offers kept")
+    told = [
+        (label, change, *(_cell(cells.get((label, change, metric))) for metric in (MOVED, FIRST, STOPPED, KEPT)))
+        for label, change in keys
+    ]
     return DataTable(columns, told, numeric=frozenset(columns[2:]))
 
 
@@ -319,7 +311,8 @@ def _cell(row: Mapping[str, Any] | None) -> str:
         return UNKNOWN
     low, high = (float("nan") if row[name] is None else row[name] for name in ("low", "high"))
     form = _points if row["metric"] == MOVED else percent
-    return f"{form(row['estimate'])}\n{bounds(Interval(row['estimate'], low, high, row['n']), form)}"
+    found = Interval(row["estimate"], low, high, row["n"])
+    return f"{form(found.estimate)}\n{bounds(found, form)}; n = {count(found.n)}"
 
 
 def _points(value: float) -> str:

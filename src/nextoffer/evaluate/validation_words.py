@@ -97,7 +97,7 @@ def monitoring(found: Backtest, champion: str, tables: Mapping[str, pa.Table]) -
     )
     if worst is not None:
         yield (
-            f"Share of customers without {worst['feature']}",
+            f"Share of customers whose {worst['feature']} is not known",
             "twice the share on the day of the fit",
             f"unknown for all it changes {whole_percent(worst['estimate'])} of first offers",
             "each run",
