@@ -87,7 +87,7 @@ def evaluate(
             step("Writing the report")
         written = found.write(out) if out is not None else ()
     if as_json:
-        rows = found.evaluation.found.report.to_pylist()
+        rows = found.report.to_pylist()
         typer.echo(json.dumps(found.to_dict() if trials.asked else rows, indent=1))
         return
     show(found.evaluation)
@@ -136,8 +136,9 @@ def show_trials(found: Tried) -> None:
         rows = found.tables[name].to_pylist() if name in found.tables else []
         if rows:
             console.print(_trial(title, [r for r in rows if r["metric"] in ("ndcg@5", "auc")], across))
-    for note in found.notes:
-        typer.echo(note)
+    of_uplift = (*found.uplift.sentences, *found.uplift.notes) if found.uplift else ()
+    for words in (*of_uplift, *found.notes):
+        typer.echo(words)
 
 
 def _trial(title: str, rows: list[dict[str, Any]], across: str) -> RichTable:

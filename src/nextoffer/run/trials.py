@@ -45,6 +45,7 @@ from nextoffer.run.backtest import (
 from nextoffer.run.figures import write_figures
 from nextoffer.run.labels import ADOPTION_WINDOW, RESPONSES
 from nextoffer.run.report import evaluation_page
+from nextoffer.run.uplift import UpliftTold, uplift_told
 from nextoffer.tables.bank import Bank
 from nextoffer.tables.flow import REPORT, FeatureTable
 from nextoffer.tables.write import write_table
@@ -109,27 +110,39 @@ class Tried:
         By name: ``significance`` (`DIFFERENCES`, the champion − each other model), ``calibration_by_product``
         (`BY_PRODUCT`) and, where asked for, ``origins`` (`REPORT`, the day or "pooled" as split) and
         ``origins_significance``, ``ablations`` (`DIFFERENCES`, ablated − champion), ``learning_curve``
-        (`LEARNING_CURVE`) and ``learning_curve_significance``.
+        (`LEARNING_CURVE`) and ``learning_curve_significance``; where later offers were held back, ``uplift`` (`REPORT`)
+        and ``uplift_by_decile``.
     notes
         What was asked for and could not be done, in plain words.
+    uplift
+        What offers held back since the day say; None where they were not looked at.
     """
 
     evaluation: Evaluation
     tables: Mapping[str, pa.Table]
     notes: tuple[str, ...] = ()
+    uplift: UpliftTold | None = None
+
+    @property
+    def report(self) -> pa.Table:
+        """Every figure of the backtest and of uplift: `REPORT`."""
+        report = self.evaluation.found.report
+        return pa.concat_tables([report, self.tables["uplift"]]) if "uplift" in self.tables else report
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything in plain values: the report, each table as a list of rows, and the notes."""
         tables = {name: plain_rows(table) for name, table in self.tables.items()}
-        return {"report": plain_rows(self.evaluation.found.report), **tables, "notes": list(self.notes)}
+        of_uplift = () if self.uplift is None else self.uplift.notes
+        return {"report": plain_rows(self.report), **tables, "notes": [*self.notes, *of_uplift]}
 
     def write(self, folder: Path) -> tuple[str, ...]:
         """Write report.html, metrics.csv, figures.json and each table as Parquet; return their names."""
         report = self.evaluation.found.report
         page = evaluation_page(self.evaluation)
-        sections = trial_sections(self.tables, CHAMPION, by=report)
+        of_uplift = () if self.uplift is None else (self.uplift.section,)
+        sections = (*of_uplift, *trial_sections(self.tables, CHAMPION, by=report))
         page = replace(page, sections=(*page.sections[:-1], *sections, page.sections[-1]))
-        write_table(report, folder / "metrics.csv")
+        write_table(self.report, folder / "metrics.csv")
         written = write_figures(folder, tables=self.tables, told=self.to_dict(), page=render(page))
         return ("metrics.csv", *written)
 
@@ -176,14 +189,15 @@ def tried(
     evaluation = evaluate(bank, policy, options=chosen, step=step)
     done(len(chosen.learned))
     going = _Progress(step, done, list(evaluation.notes))
-    tables = _always(evaluation, chosen)
+    held_back = uplift_told(evaluation, bank, until=chosen.until, resamples=chosen.resamples)
+    tables = {**_always(evaluation, chosen), **held_back.tables}
     if days:
         tables |= _origins(bank, policy, days, options=chosen, going=going)
     if trials.ablations:
         tables["ablations"] = _ablations(evaluation, policy, chosen, going)
     if trials.learning_curve:
         tables |= _learning_curve(evaluation, policy, chosen, going)
-    return Tried(evaluation, tables, tuple(dict.fromkeys(going.notes)))
+    return Tried(evaluation, tables, tuple(dict.fromkeys(going.notes)), held_back)
 
 
 def origins_of(bank: Bank, asked: int | Sequence[date]) -> tuple[date, ...]:
