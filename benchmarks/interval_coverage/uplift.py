@@ -26,6 +26,7 @@ from nextoffer.evaluate.uplift import (
     qini,
     ranked_within,
 )
+from nextoffer.evaluate.uplift_trial import observed_effect
 from nextoffer.intervals import Interval
 from nextoffer.models.uplift import Trial, cross_fitted, folds_of
 
@@ -142,6 +143,16 @@ def _of(seed: int, repetitions: int, *, kind: str, name: str) -> float:
     return held(seed, repetitions, kind)[name]
 
 
+def observed(seed: int, repetitions: int) -> float:
+    """Share that took up of offers made less that of the fifth held back, three offers each to 300 customers."""
+    draw, kind, hits = np.random.default_rng([seed, 6]), Kind(900, 0.8, each=3), []
+    for _ in range(repetitions):
+        _, contacts, _ = kind.played(draw, kind.customers)
+        found = observed_effect(contacts)
+        hits.append(found.low <= truths("half contacted")["average effect"] <= found.high)
+    return float(np.mean(hits))
+
+
 def _one(seed: int, repetitions: int, *, figure: Callable[[Contacts, Floats], Interval], name: str) -> float:
     draw, hits, truth = np.random.default_rng([seed, 4]), [], truths("half contacted")[name]
     for _ in range(repetitions):
@@ -199,6 +210,7 @@ def _rows() -> Iterator[tuple[str, float, str, Callable[[int, int], float]]]:
     for kind in KINDS:
         for name in FIGURES:
             yield f"uplift, {name}, {kind}", 0.95, "covers", partial(_of, kind=kind, name=name)
+    yield "uplift, effect of offers held back, observed", 0.95, "covers", observed
     yield "uplift, Qini", 0.95, "covers", partial(_one, figure=qini, name="AUUC")
     share = partial(best_share, worth=WORTH, cost=COST)
     yield f"uplift, {BEST_SHARE}", 0.95, "band", partial(_one, figure=share, name=BEST_SHARE)
