@@ -12,6 +12,7 @@ import pytest
 
 from nextoffer.errors import BankError, ModelError, NextOfferError
 from nextoffer.evaluate.findings import SEVERITIES
+from nextoffer.models.challenger import LightGBMRanker
 from nextoffer.run import engine as engine_module
 from nextoffer.run.backtest import CHAMPION
 from nextoffer.run.card import card_of
@@ -97,6 +98,18 @@ def test_a_model_that_saw_no_answer_judged_by_is_split_at_its_own_day(bank: Bank
     evidence = validated(bank, options=replace(QUICK, as_of=None, model=model)).evidence
     assert evidence.split == AS_OF.isoformat()
     assert any("has seen none of the answers judged by" in sentence for sentence in evidence.relation)
+    assert any("the same to the last bit" in sentence for sentence in evidence.relation)
+
+
+def test_another_kind_of_model_is_judged_as_champion_with_the_glass_box_beside_it(
+    bank: Bank, quick: pytest.MonkeyPatch
+) -> None:
+    model = Engine.fit(bank, as_of=AS_OF, ranker=LightGBMRanker(seed=7))
+    evidence = validated(bank, options=replace(QUICK, model=model)).evidence
+    assert (evidence.champion, evidence.card.glass_box) == ("lightgbm", False)
+    assert {"lightgbm", CHAMPION} <= set(evidence.found.report.column("model").to_pylist())
+    models = set(evidence.tables["significance"].column("model").to_pylist())
+    assert models == {"lightgbm"}
     assert any("the same to the last bit" in sentence for sentence in evidence.relation)
 
 
