@@ -169,8 +169,11 @@ def test_a_new_product_borrows_from_its_type_and_a_new_type_from_all(plain: Fit)
     shelf = worlds.shelf(("12", "99", "98"), ("CC", "PL", "insurance"))
     some = plain.ranker.score(features, shelf)
     assert some.log_odds[:, 0] == pytest.approx(whole[:, 1], abs=1e-5)
-    assert some.log_odds[:, 1] == pytest.approx(whole[:, [2, 3]].mean(axis=1), abs=1e-5)
-    assert some.log_odds[:, 2] == pytest.approx(whole.mean(axis=1), abs=1e-5)
+    known = plain.training.products.types
+    share = plain.ranker.card_.lending.shares(known, np.array([-1, -1]), ("PL", "insurance"))
+    assert share.sum(axis=0) == pytest.approx(1.0)
+    assert share.min() > 0.05
+    assert some.log_odds[:, 1:] == pytest.approx(whole @ share, abs=1e-5)
     rows = np.arange(len(features))
     parts = some.contributions(rows, np.ones(len(rows), dtype=np.intp))
     assert some.intercept[1] + parts.sum(axis=1) == pytest.approx(some.log_odds[:, 1], abs=1e-5)

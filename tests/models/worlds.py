@@ -137,3 +137,20 @@ def curved_and_crossed(features: FeatureTable) -> Floats:
     bowl = seniority(features) ** 2 - 1.0
     step = np.where(features.numbers("txn_count") > 10, 1.0, -0.5)
     return -1.0 + bowl[:, None] * CURVED + step[:, None]
+
+
+def two_kinds(*, seed: int, each: int = 3) -> tuple[Training, Floats]:
+    """Return offers of ten products of two types, with about 5 and 30 of 100 accepted, and the products' rates.
+
+    The last product of each type was never offered.
+    """
+    draw = np.random.default_rng(seed)
+    features = customers(1500, seed=seed)
+    products = shelf([str(21 + j) for j in range(10)], ["CC"] * 5 + ["PL"] * 5)
+    rates = sigmoid(np.log(np.where(np.arange(10) < 5, 0.05 / 0.95, 0.3 / 0.7)) + draw.normal(0, 0.1, 10))
+    rows = np.repeat(np.arange(len(features)), each)
+    cols = draw.choice(np.array([j for j in range(10) if j not in (4, 9)]), len(rows))
+    labels = (draw.random(len(rows)) < rates[cols]).astype(float)
+    ids = features.customer_ids.to_numpy()[rows].view(np.uint64)
+    nought = np.zeros(len(rows), dtype=np.intp)
+    return Training((features,), products, nought, rows, cols, labels, np.ones(len(rows)), ids), rates

@@ -21,6 +21,7 @@ from nextoffer.models.affinity import Affinity
 from nextoffer.models.attributes import Attributes
 from nextoffer.models.coding import Bins, Coding, code_columns
 from nextoffer.models.design import PRODUCT
+from nextoffer.models.lending import Lending
 from nextoffer.models.pair_columns import ChosenPairs, PairColumn, pair_codes
 from nextoffer.models.pairs import PairFeatures
 from nextoffer.models.prepared import prepare
@@ -103,7 +104,7 @@ class LightGBMRanker:
             design.columns[design.customers : design.product],
             training.pair_features[-1],
             design.attributes,
-            offset.affinity,
+            _lent(offset.affinity, training),
             np.zeros((len(training.products), len(design.columns) + 1), dtype=np.float32),
         )
         encoder = encoder.with_average(booster, training.snapshots[-1])
@@ -300,3 +301,12 @@ class TreeScores:
 
 def _as_floats(codes: npt.NDArray[Any]) -> Floats:
     return np.where(codes == 0, np.nan, codes.astype(np.float64))
+
+
+def _lent(affinity: Affinity, training: Training) -> Affinity:
+    """The affinity in which products without offers borrow from the others, as in the glass box."""
+    if not training.unseen.any():
+        return affinity
+    types, every = training.products.types, np.arange(len(training.products))
+    share = Lending.of(training, affinity.base).shares(types, every, types)
+    return replace(affinity, weights=affinity.weights @ share, base=affinity.base @ share)

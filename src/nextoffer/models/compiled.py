@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,11 +12,12 @@ from typing import Any, Self
 import numpy as np
 
 from nextoffer.errors import ModelError
+from nextoffer.models.lending import Lending
 from nextoffer.models.pairs import PairFeatures
 from nextoffer.models.products import Products
 from nextoffer.models.scorecard import Scorecard, ScorecardScores
 from nextoffer.models.spread import between_products
-from nextoffer.tables.flow import FeatureTable, Floats
+from nextoffer.tables.flow import FeatureTable, Floats, Indices
 
 
 @dataclass(frozen=True)
@@ -102,17 +104,26 @@ class CompiledRanker:
 def _mixed(card: Scorecard, pairs: PairFeatures, products: Products) -> tuple[Scorecard, PairFeatures]:
     known = pairs.products
     places = products.positions(known.ids)
-    share = np.zeros((len(known), len(products)))
-    for j, place in enumerate(places):
-        alike = np.flatnonzero([t == products.types[j] for t in known.types])
-        mine = np.array([place]) if place >= 0 else alike if len(alike) else np.arange(len(known))
-        share[mine, j] = 1.0 / len(mine)
+    share = (card.lending or Lending(np.full(len(known), np.inf))).shares(known.types, places, products.types)
     collaborative = pairs.collaborative.mixed(share, places)
+    return mixed_card(card, share, known.types, places, products.types), PairFeatures(
+        products, collaborative, pairs.sources
+    )
+
+
+def mixed_card(
+    card: Scorecard, share: Floats, types: Sequence[str], places: Indices, wanted: Sequence[str]
+) -> Scorecard:
+    """Return the card of products that are each a mixture (P, Q) of the card's, with spread and unseen.
+
+    `types` (P,) and `wanted` (Q,) are the types, `places` (Q,) where each is among the card's own, or -1.
+    """
+    unseen = places < 0 if card.unseen is None else (places < 0) | card.unseen[places]
     mixed = card.mixed(share)
     if card.spread is not None:
-        levels = np.column_stack([card.levels, card.spread.weights])
-        spare = np.where(places[:, None] < 0, between_products(levels, known.types, products.types), 0.0)
+        lend = np.ones(len(types), dtype=np.bool_) if card.unseen is None or card.unseen.all() else ~card.unseen
+        levels = np.column_stack([card.levels, card.spread.weights])[lend]
+        lenders = [t for t, lends in zip(types, lend, strict=True) if lends]
+        spare = np.where(unseen[:, None], between_products(levels, lenders, wanted), 0.0)
         mixed = replace(mixed, spread=card.spread.mixed(share, spare))
-    if card.unseen is not None:
-        mixed = replace(mixed, unseen=(places < 0) | card.unseen[places])
-    return mixed, PairFeatures(products, collaborative, pairs.sources)
+    return mixed if card.unseen is None else replace(mixed, unseen=unseen)

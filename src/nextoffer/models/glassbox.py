@@ -18,13 +18,14 @@ import numpy as np
 
 from nextoffer.models.assembly import assemble
 from nextoffer.models.boosting import BoostSettings, Term, boost, rank_interactions
-from nextoffer.models.compiled import CompiledRanker
+from nextoffer.models.compiled import CompiledRanker, mixed_card
 from nextoffer.models.design import Design
 from nextoffer.models.evidence import stack
+from nextoffer.models.lending import Lending
 from nextoffer.models.offset import Offset
 from nextoffer.models.pairs import coverage
 from nextoffer.models.prepared import prepare
-from nextoffer.models.scorecard import with_average
+from nextoffer.models.scorecard import Scorecard, with_average
 from nextoffer.models.spreading import learned_spread
 from nextoffer.models.training import Training
 from nextoffer.tables.flow import Floats, Indices
@@ -68,7 +69,7 @@ class GlassboxRanker(CompiledRanker):
         known = learned_spread(design, training, offset.affinity, terms=terms, multipliers=multipliers, card=card)
         summary = _summary(design, training, offset, terms, multipliers)
         held_out = offset.base + parts @ multipliers[:-1] + multipliers[-1]
-        card = replace(card, spread=known, unseen=training.unseen)
+        card = _lent(replace(card, spread=known, unseen=training.unseen), training)
         return replace(self, card_=card, pairs_=pairs, summary_=summary, held_out_=held_out)
 
     def _boosted(self, design: Design, training: Training, folds: Indices, offset: Offset) -> list[Term]:
@@ -80,6 +81,15 @@ class GlassboxRanker(CompiledRanker):
         noise = np.sqrt(2.0 * np.log(max(len(candidates), 2)))  # the universal threshold of `evidence.stack`
         best = [candidates[i] for i in np.argsort(-strength, kind="stable")[: self.interactions] if strength[i] > noise]
         return boost(design.codes, design.columns, target, folds=folds, interactions=best, settings=self.boosting)
+
+
+def _lent(card: Scorecard, training: Training) -> Scorecard:
+    """The card with its lending, where products without offers have borrowed."""
+    types, every = training.products.types, np.arange(len(training.products))
+    lending = Lending.of(training, card.levels)
+    if training.unseen.any():
+        card = mixed_card(card, lending.shares(types, every, types), types, every, types)
+    return replace(card, lending=lending)
 
 
 def _summary(

@@ -20,6 +20,7 @@ import numpy.typing as npt
 from nextoffer import compiled
 from nextoffer.models import kernels
 from nextoffer.models.coding import HANDFUL, Bins, Coder, Coding
+from nextoffer.models.lending import Lending
 from nextoffer.models.pair_columns import ChosenPairs, PairColumn, pair_codes
 from nextoffer.models.pairs import PairFeatures
 from nextoffer.models.spread import Spread
@@ -76,6 +77,8 @@ class Scorecard:
         What the uncertainty of the log-odds is computed from; None where none was stated.
     unseen
         bool (P,): products that the fit was shown no offer of; None where it was not noted.
+    lending
+        From whom products without offers borrow; None: alike from all of their type.
     """
 
     codings: tuple[Coding, ...]
@@ -87,6 +90,7 @@ class Scorecard:
     average: Table
     spread: Spread | None = None
     unseen: npt.NDArray[np.bool_] | None = None
+    lending: Lending | None = None
 
     @cached_property
     def features(self) -> tuple[str, ...]:
@@ -165,6 +169,7 @@ class Scorecard:
             "crosses": [[c.a, c.b] for c in self.crosses],
             "spread": None if self.spread is None else self.spread.to_json(),
             "unseen": None if self.unseen is None else self.unseen.tolist(),
+            "lending": None if self.lending is None else self.lending.to_json(),
         }
 
     @classmethod
@@ -182,6 +187,7 @@ class Scorecard:
             arrays["average"],
             Spread.restore(plain["spread"], arrays) if plain.get("spread") is not None else None,
             np.array(plain["unseen"], dtype=np.bool_) if plain.get("unseen") is not None else None,
+            Lending.from_json(plain["lending"]) if plain.get("lending") is not None else None,
         )
 
 
