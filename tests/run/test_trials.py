@@ -228,3 +228,14 @@ def test_more_origins_than_days(bank: Bank) -> None:
     with pytest.raises(ModelError, match="cannot start from 99 days; this bank has 4 to start from"):
         origins_of(bank, 99)
     assert origins_of(bank, (date(2025, 10, 2), date(2025, 10, 1))) == (date(2025, 10, 1), date(2025, 10, 2))
+
+
+def test_another_champion_is_judged_and_told(small: Path, tmp_path: Path) -> None:
+    options = Options(challenger=False, resamples=40, champion=CHALLENGER)
+    found = tried(Bank.read(small), Policy(), Trials(ablations=True), options=options)
+    assert set(found.tables["significance"].column("model").to_pylist()) == {CHALLENGER}
+    assert set(found.tables["ablations"].column("against").to_pylist()) == {CHALLENGER}
+    assert [note for note in found.notes if note.startswith(NO_AFFINITY)]
+    assert found.evaluation.engine.ranker.name == CHALLENGER
+    found.write(tmp_path)
+    assert f"{CHALLENGER} orders offers" in (tmp_path / "report.html").read_text(encoding="utf-8")

@@ -263,12 +263,18 @@ def _outcomes(evidence: Evidence) -> _Chapter:
         parts.append(Section("Lift by tenth", words, (Deciles(found.deciles[champion]),)))
     told = {n: t for n, t in evidence.tables.items() if n in _OUTCOMES or n.startswith("uplift")}
     parts += trial_sections(told, champion, by=found.report)
-    return _Chapter(
-        checks_of.OUTCOMES,
+    made = (
+        "the offers really made" if evidence.card.labels == "responses" else "the same pairs, for there are no answers"
+    )
+    words = (
         f"A backtest out of time: everything is fitted on what was known before {evidence.split} and judged on what "
         "came from then on, on the same customers and pairs as the baselines and the challenger. Ranking is judged on "
-        "every pair that consent and eligibility allow (accepted later or not), discrimination and calibration on the "
-        "offers really made. Intervals are 95 %, from resampling customers 1,000 times.",
+        "every pair that consent and eligibility allow (accepted later or not), discrimination and calibration on "
+        f"{made}. Intervals are 95 %, from resampling customers 1,000 times."
+    )
+    return _Chapter(
+        checks_of.OUTCOMES,
+        words,
         (CheckTable(evidence.of(checks_of.OUTCOMES)),),
         tuple(part for part in parts if part is not None),
     )

@@ -115,6 +115,8 @@ class Evaluation:
         What all models learned from.
     notes
         What was asked for and could not be done, in plain words.
+    champion
+        What the engine's ranker is called among the contenders.
     """
 
     found: Backtest
@@ -126,6 +128,7 @@ class Evaluation:
     made: pa.Table
     learned: Labelled
     notes: tuple[str, ...] = ()
+    champion: str = CHAMPION
 
 
 def evaluate(bank: Bank, policy: Policy, *, options: Options | None = None, step: Step = lambda _: None) -> Evaluation:
@@ -166,7 +169,7 @@ def evaluate(bank: Bank, policy: Policy, *, options: Options | None = None, step
     eligible = _eligible_pairs(desk.decider, batch, offers, bank.path)
     made = _offers_made(batch, eligible, offers)
     found = _judge(batch, scores, eligible, made, chosen)
-    return Evaluation(found, engine, batch, scores, eligible, split, made, learned, notes)
+    return Evaluation(found, engine, batch, scores, eligible, split, made, learned, notes, chosen.champion)
 
 
 def contender(name: str, seed: int) -> Any:

@@ -33,30 +33,29 @@ from nextoffer.run.backtest import BASELINE, CHAMPION, Evaluation
 from nextoffer.simulate.ab import SimulatedAB
 from nextoffer.tables.flow import FeatureTable, ids_as_text
 
-CAST = Cast(CHAMPION, BASELINE)
 _SHAPES = 6
 
 
 def acceptance_gate(evaluation: Evaluation) -> tuple[Criterion, ...]:
     """Return the reference's acceptance gate: NDCG@5 ≥ 0.65, and lift ≥ 10 % where the truth is known."""
-    return judge_gate(evaluation.found.report, CHAMPION, baseline=BASELINE)
+    return judge_gate(evaluation.found.report, evaluation.champion, baseline=BASELINE)
 
 
 def evaluation_page(
     evaluation: Evaluation, *, decided: Decided | None = None, test: SimulatedAB | None = None, gate: bool = False
 ) -> ReportPage:
     """Return the report of a backtest, with the offers made and a simulated A/B test where they are given."""
-    engine = evaluation.engine
+    engine, cast = evaluation.engine, Cast(evaluation.champion, BASELINE)
     criteria = acceptance_gate(evaluation) if gate else ()
     sections: list[Section] = [gate_section(criteria)] if criteria else []
-    sections += evaluation_sections(evaluation.found, CAST, gate=Gate() if gate else None)
+    sections += evaluation_sections(evaluation.found, cast, gate=Gate() if gate else None)
     if isinstance(engine.ranker, CompiledRanker) and engine.ranker.card_ is not None:
         sections.append(shapes_section(strongest_shapes(evaluation, engine.ranker.card_)))
     if decided is not None:
         sections.append(offers_section(offers_by_product(evaluation, decided)))
     if test is not None:
         sections.append(_ab(test))
-    sections.append(figures_section(evaluation.found.report, CAST))
+    sections.append(figures_section(evaluation.found.report, cast))
     facts = (
         ("Bank", str(engine.details.get("bank", ""))),
         ("Learned before", evaluation.split.isoformat()),
@@ -65,7 +64,7 @@ def evaluation_page(
         ("Policy", engine.policy.policy_id),
     )
     headline = gate_headline(criteria) if criteria else _verdict(evaluation)
-    summary = story_summary(evaluation.found.report, CAST, criteria)
+    summary = story_summary(evaluation.found.report, cast, criteria)
     return ReportPage("NextOffer evaluation", facts, headline, summary, tuple(sections))
 
 
@@ -121,13 +120,14 @@ def _ab(test: SimulatedAB) -> Section:
 
 def _verdict(evaluation: Evaluation) -> str:
     report = evaluation.found.report
-    mine, theirs = (find(report, "ndcg@5", model) for model in (CHAMPION, BASELINE))
-    gap = find(report, f"ndcg@5 minus {BASELINE}", CHAMPION)
+    mine, theirs = (find(report, "ndcg@5", model) for model in (evaluation.champion, BASELINE))
+    gap = find(report, f"ndcg@5 minus {BASELINE}", evaluation.champion)
     figures = f"NDCG@5 {mine.estimate:.3f} against {theirs.estimate:.3f}"
+    name = "The glass box" if evaluation.champion == CHAMPION else evaluation.champion
     if gap.estimate <= 0:
-        return f"The glass box orders offers no better than the {BASELINE} ({figures}): do not use it yet."
+        return f"{name} orders offers no better than the {BASELINE} ({figures}): do not use it yet."
     certain = "which chance does not explain" if gap.low > 0 else "but chance is not ruled out"
-    return f"The glass box orders offers better than the {BASELINE}: {figures}, {certain}."
+    return f"{name} orders offers better than the {BASELINE}: {figures}, {certain}."
 
 
 def _counted(table: pa.Table, keys: list[str]) -> dict[Any, int]:

@@ -140,7 +140,7 @@ class Tried:
         report = self.evaluation.found.report
         page = evaluation_page(self.evaluation)
         of_uplift = () if self.uplift is None else (self.uplift.section,)
-        sections = (*of_uplift, *trial_sections(self.tables, CHAMPION, by=report))
+        sections = (*of_uplift, *trial_sections(self.tables, self.evaluation.champion, by=report))
         page = replace(page, sections=(*page.sections[:-1], *sections, page.sections[-1]))
         write_table(self.report, folder / "metrics.csv")
         written = write_figures(folder, tables=self.tables, told=self.to_dict(), page=render(page))

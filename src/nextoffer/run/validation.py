@@ -38,6 +38,7 @@ from nextoffer.run.backtest import Options as Backtesting
 from nextoffer.run.card import card_of
 from nextoffer.run.engine import Engine
 from nextoffer.run.exactness import exactness
+from nextoffer.run.labels import RESPONSES
 from nextoffer.run.sensitivity import CUSTOMERS, FEATURES, Sampled, refitted, sensitivity
 from nextoffer.run.trials import Trials, Tried, origins_of, plain_rows, tried
 from nextoffer.tables.bank import Bank
@@ -286,8 +287,9 @@ def _checks(
 
 
 def _answers(evaluation: Evaluation) -> Answers:
+    """What was learned from and judged by; of adoptions the two are pairs of different kinds, and not compared."""
     training, made = evaluation.learned.training, evaluation.made.column("label").to_numpy()
-    weights = training.weights
+    weights = training.weights * (evaluation.learned.source == RESPONSES)
     return Answers(float(weights.sum()), float((weights * training.labels).sum()), float(len(made)), float(made.sum()))
 
 
