@@ -24,6 +24,7 @@ from nextoffer.models.natural_fit import learned_natural, why_not_learned
 from nextoffer.models.products import Products
 from nextoffer.models.ranker import Ranker
 from nextoffer.models.training import Training
+from nextoffer.run.ripe import ripe_before
 from nextoffer.tables.bank import Bank
 from nextoffer.tables.flow import FeatureTable, Indices, ids_as_text
 from nextoffer.tables.part import part_of
@@ -83,6 +84,9 @@ class Labelled:
         where there are none.
     days
         On which offers were made, or windows of adoptions began, rising.
+    ripe_before
+        Offers from this day on were too young to learn from, as many who will accept them had not yet; None where none
+        was left out for that.
     """
 
     training: Training
@@ -90,6 +94,7 @@ class Labelled:
     refusals_share: float
     held_back: Training | None = None
     days: tuple[date, ...] = ()
+    ripe_before: date | None = None
 
 
 @dataclass(frozen=True)
@@ -100,6 +105,7 @@ class _Labels:
     source: str
     share: float
     held_back: pa.Table | None = None
+    ripe_before: date | None = None
 
 
 @dataclass(frozen=True)
@@ -175,6 +181,7 @@ def labelled(bank: Bank, spec: FeatureSpec, as_of: date, *, seed: int, spend_map
         labels.share,
         None if held_back is None else held_back.training(others, products, spend_map),
         tuple(days),
+        labels.ripe_before,
     )
 
 
@@ -185,12 +192,16 @@ def _part(known: FeatureTable, everybody: pa.Array, customers: pa.Array) -> Feat
 
 def _labels(bank: Bank, as_of: date, seed: int) -> _Labels:
     if bank.has("responses"):
-        known = bank.columns("responses")
-        data = _responses(bank, as_of, "" if "arm" not in known else f"and {OFFER_MADE}")
+        arms = "arm" in bank.columns("responses")
+        made = OFFER_MADE if arms else "true"
+        until = ripe_before(bank, as_of, made)
+        data = _responses(bank, as_of, f"and {made} and offered_on < date '{until}'")
         if data.num_rows:
-            held_back = _responses(bank, as_of, f"and not ({OFFER_MADE})") if "arm" in known else data.slice(0, 0)
+            rest = f"and not ({OFFER_MADE}) and offered_on < date '{until}'"
+            held_back = _responses(bank, as_of, rest) if arms else data.slice(0, 0)
             kept, share = _kept(data, seed)
-            return _Labels(kept, RESPONSES, share, _kept(held_back, seed)[0] if held_back.num_rows else None)
+            controls = _kept(held_back, seed)[0] if held_back.num_rows else None
+            return _Labels(kept, RESPONSES, share, controls, None if until == as_of else until)
     if bank.has("holdings") and "opened_on" in bank.columns("holdings"):
         found = _adoptions(bank, as_of, seed)
         if found is not None:
@@ -283,7 +294,7 @@ def learned_from(sample: Sample, found: Labelled) -> dict[str, Any]:
         "customers": sample.customers,
         "customers_in_bank": sample.customers_in_bank,
         "refusals_share": round(found.refusals_share, 6),
-    }
+    } | ({} if found.ripe_before is None else {"offers_before": found.ripe_before.isoformat()})
 
 
 def natural_of(found: Labelled, ranker: Ranker, *, seed: int) -> tuple[Natural | None, dict[str, Any]]:
