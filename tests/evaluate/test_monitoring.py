@@ -116,7 +116,9 @@ def test_spreads_add_up() -> None:
 
 
 def decided(without: int, *, reached: dict[str, int], consenting: int | None = 800) -> Decisions:
-    return Decisions(1000, without, reached, {"consent.marketing": without - 10, "contact.cap": 10}, consenting)
+    return Decisions(
+        1000, without, reached, {"consent.marketing": without - 10, "eligibility.held": 10}, consenting, 50
+    )
 
 
 def test_who_gets_offers_and_who_does_not() -> None:
@@ -125,6 +127,7 @@ def test_who_gets_offers_and_who_does_not() -> None:
     without, consent, coverage = decision_checks(now, then, LIMITS, {"b": "Car Loan"})
     assert (without.status(), without.then, without.now.estimate) == ("red", 0.2, 0.42)
     assert "of them because of consent.marketing" in without.text
+    assert "Contact rules keep further 5.0" in without.text
     assert (consent.status(), consent.now.estimate) == ("red", 0.59)
     assert (coverage.now.estimate, coverage.now.n) == (0.5, 2)  # of a and b; d reached too few to count
     assert "At the fit Car Loan did reach customers" in coverage.text
@@ -141,8 +144,8 @@ def test_without_consents_nothing_is_said_of_them() -> None:
 def test_decisions_add_up_and_are_kept() -> None:
     one, other = decided(200, reached={"a": 5}), decided(100, reached={"a": 1, "b": 2})
     both = one + other
-    assert (both.customers, both.without, both.consenting) == (2000, 300, 1600)
-    assert (both.reached, both.stopped) == ({"a": 6, "b": 2}, {"consent.marketing": 280, "contact.cap": 20})
+    assert (both.customers, both.without, both.consenting, both.resting) == (2000, 300, 1600, 100)
+    assert (both.reached, both.stopped) == ({"a": 6, "b": 2}, {"consent.marketing": 280, "eligibility.held": 20})
     assert Decisions.from_dict({**both.to_dict(), "policy_id": "x"}) == both
     assert (one + decided(1, reached={}, consenting=None)).consenting is None
 

@@ -73,14 +73,19 @@ def test_offers_since_the_fit_are_those_of_the_bank(found: Monitored, bank: Bank
 
 
 def test_whom_the_policy_reaches_is_what_it_decides(found: Monitored, early: Engine, bank: Bank) -> None:
-    decided = early.recommend(bank, as_of=LATER)
-    served = len(pc.unique(decided.decisions.column("customer_id")))
-    total = bank.table("customers").num_rows
-    assert of(found, "without_offers").now.estimate == pytest.approx(1 - served / total)
     kept = early.details["noted"]["reached"]
     at_fit = early.recommend(bank)
-    assert kept["customers"] - kept["without"] == len(pc.unique(at_fit.decisions.column("customer_id")))
-    assert sum(kept["reached"].values()) == at_fit.decisions.num_rows
+    served = len(pc.unique(at_fit.decisions.column("customer_id")))
+    assert kept["customers"] - kept["without"] - kept["resting"] == served
+    contact = at_fit.refusals.filter(pc.equal(at_fit.refusals.column("stage"), "contact"))
+    assert sum(kept["reached"].values()) == at_fit.decisions.num_rows + contact.num_rows
+    assert of(found, "without_offers").then == kept["without"] / kept["customers"]
+
+
+def test_a_day_after_a_campaign_is_no_fault(early: Engine, bank: Bank) -> None:
+    after = monitored(early, bank, options=Options(FITTED + DAY))
+    assert "Contact rules keep further" in of(after, "without_offers").text
+    assert {of(after, kind).status() for kind in ("without_offers", "coverage")} == {"green"}
 
 
 def test_chunks_change_nothing(found: Monitored, early: Engine, bank: Bank) -> None:

@@ -12,7 +12,7 @@ from nextoffer.evaluate import monitoring
 from nextoffer.evaluate.alarm import Check, Status
 from nextoffer.evaluate.calibration import ReliabilityBin
 from nextoffer.evaluate.curves import Reliability
-from nextoffer.evaluate.monitoring import ADVICE, CHANGES, KINDS, Moved
+from nextoffer.evaluate.monitoring import ADVICE, CHANGES, DAYS, KINDS, Moved, form_of
 from nextoffer.evaluate.page import Drawing, ReportPage, Section
 from nextoffer.evaluate.svg import box, drawing, line, shortened, text
 from nextoffer.evaluate.wording import UNKNOWN, bounds, change, count, decimal, percent
@@ -68,9 +68,9 @@ class Lights:
         many = f"<small>{figures} figures</small>" if figures > 1 else ""
         subject = f"{escape(check.label)}: " if figures > 1 else ""
         advice = escape(ADVICE[kind]) if status in ("amber", "red") else ""
-        lines = "" if check.line is None else f"<small>{escape(_lines(check))}</small>"
+        lines = f"<small>{escape(_lines(check))}</small>"
         return (
-            f'<tr><td><span class="light {status}">{_WORDS[status]}</span></td><td>{escape(KINDS[kind])}{many}</td>'
+            f"<tr><td>{_light(status)}</td><td>{escape(KINDS[kind])}{many}</td>"
             f"<td>{subject}{escape(check.text)}{lines}</td><td>{advice}</td></tr>"
         )
 
@@ -78,15 +78,31 @@ class Lights:
 _WORDS = {"green": "green", "amber": "amber", "red": "red", "unknown": "not known", "told": "not judged"}
 
 
+def _light(status: Status) -> str:
+    kind = "unknown" if status == "told" else status
+    return f'<span class="light {kind}">{_WORDS[status]}</span>'
+
+
 def _lines(check: Check) -> str:
-    assert check.line is not None
-    amber, red = check.line.amber, check.line.red
-    if check.check in ("drift", "propensity"):
-        return f"amber from {amber:g}, red from {red:g}"
-    if check.check in ("silent", "offers_silent", "age"):
-        return f"amber from {amber:g} days, red from {red:g}"
-    sign = "±" if check.check in CHANGES else ""
-    return f"amber from {sign}{percent(amber)}, red from {sign}{percent(red)}"
+    """The interval of a figure, and its limits."""
+    form = form_of(check)
+    known = f"95 %: {bounds(check.now, form)} · " if not isnan(check.now.low) else ""
+    if check.line is None:
+        return known.removesuffix(" · ")
+    amber, red = (_level(check.check, level) for level in vars(check.line).values())
+    return f"{known}amber from {amber}, red from {red}"
+
+
+def _level(kind: str, level: float) -> str:
+    if kind in DAYS:
+        return f"{level:g} days"
+    if kind in ("drift", "propensity"):
+        return f"{level:g}"
+    if kind in CHANGES:
+        return f"±{level:.0%}"
+    if kind == "coverage":
+        return f"{level:.0%}"
+    return f"{100 * level:g} points lost" if kind == "auc" else f"±{100 * level:g} points"
 
 
 @dataclass(frozen=True)
@@ -102,7 +118,7 @@ class LightTable:
         sides = [' class="number"' if name in self.numeric else "" for name in self.columns]
         head = "".join(f"<th{side}>{escape(name)}</th>" for name, side in zip(self.columns, sides, strict=True))
         body = "".join(
-            f'<tr><td><span class="light {status}">{_WORDS[status]}</span></td>'
+            f"<tr><td>{_light(status)}</td>"
             + "".join(f"<td{side}>{_cell(cell)}</td>" for cell, side in zip(cells, sides, strict=True))
             + "</tr>"
             for status, cells in self.rows

@@ -30,7 +30,7 @@ from nextoffer.evaluate.drift import Divergence, divergence
 from nextoffer.evaluate.reach import Decisions
 from nextoffer.evaluate.reference import HIGHEST, Shape, Spread, pooled
 from nextoffer.evaluate.then_now import difference, two_rates
-from nextoffer.evaluate.wording import change, count, decimal, percent
+from nextoffer.evaluate.wording import Form, change, count, decimal, percent
 from nextoffer.intervals import Interval, rate
 
 SPREADS = pa.schema(
@@ -166,7 +166,11 @@ def _share_check(
 
 def decision_checks(now: Decisions, then: Decisions, limits: Limits, names: Mapping[str, str]) -> Iterator[Check]:
     """Yield the checks of who allows marketing, who gets offers, and which products reach anybody."""
-    words = f"{{now}} of {{n}} customers get no offer{now.stopped_most}. At the fit it was {{then}}{then.stopped_most}."
+    words = (
+        f"For {{now}} of {{n}} customers there is no offer{now.stopped_most}; at the fit {{then}}{then.stopped_most}."
+    )
+    if now.resting:
+        words += f" Contact rules keep further {percent(now.resting / now.customers)} from one today."
     both = (now.without, now.customers), (then.without, then.customers)
     yield _share_check(("without_offers", "all", KINDS["without_offers"]), *both, words, limits.without_offers)
     if now.consenting is not None and then.consenting is not None:
@@ -332,6 +336,8 @@ ADVICE: Mapping[str, str] = {
 """What to do about each kind of check that is not green."""
 
 
+DAYS = frozenset(("silent", "offers_silent", "age"))
+"""Kinds whose figure is a number of days."""
 CHANGES = frozenset(("calibration", "acceptance", "customers", "volume"))
 """Kinds whose figure is a relative change."""
 
@@ -352,16 +358,13 @@ def kind_rows(checks: Sequence[Check]) -> list[tuple[str, Status, Check, int]]:
     return out
 
 
-def measured(check: Check) -> str:
-    """Return a check's figure in its own unit."""
-    value = check.now.estimate
-    if isnan(value):
-        return "–"
+def form_of(check: Check) -> Form:
+    """Return how a check's figure is written."""
     if check.check in ("drift", "propensity"):
-        return decimal(value)
-    if check.check in ("silent", "offers_silent", "age"):
-        return f"{value:.0f} days"
-    return change(value) if check.check in CHANGES else percent(value)
+        return decimal
+    if check.check in DAYS:
+        return lambda days: f"{days:.0f} days"
+    return change if check.check in CHANGES else percent
 
 
 def propensity_label(name: str, names: Mapping[str, str]) -> str:

@@ -16,13 +16,15 @@ class Decisions:
     Attributes
     ----------
     customers, without
-        All of them, and those who get no offer.
+        All of them, and those for whom there is no offer, contact rules aside.
     reached
-        Per product id, the customers who are offered it.
+        Per product id, the customers who are offered it, or would be but for contact rules.
     stopped
         Customers without an offer, by the rule that stopped the product of theirs that got furthest.
     consenting
         Customers who allow marketing; None where that is not asked, or not known.
+    resting
+        Customers whom contact rules alone keep from an offer today.
     """
 
     customers: int
@@ -30,6 +32,7 @@ class Decisions:
     reached: Mapping[str, int]
     stopped: Mapping[str, int]
     consenting: int | None = None
+    resting: int = 0
 
     def __add__(self, other: Decisions) -> Decisions:
         reached, stopped = (
@@ -38,7 +41,8 @@ class Decisions:
         )
         mine, theirs = self.consenting, other.consenting
         known = None if mine is None or theirs is None else mine + theirs
-        return Decisions(self.customers + other.customers, self.without + other.without, reached, stopped, known)
+        customers, resting = self.customers + other.customers, self.resting + other.resting
+        return Decisions(customers, self.without + other.without, reached, stopped, known, resting)
 
     @property
     def stopped_most(self) -> str:
@@ -55,4 +59,4 @@ class Decisions:
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Decisions:
         """Return what `to_dict` gave; further keys are let be."""
-        return cls(**{name: plain[name] for name in cls.__dataclass_fields__})
+        return cls(**{name: plain[name] for name in cls.__dataclass_fields__ if name in plain})

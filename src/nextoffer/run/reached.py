@@ -9,6 +9,7 @@ import numpy as np
 from nextoffer.errors import PolicyError
 from nextoffer.evaluate.reach import Decisions
 from nextoffer.policy.batch import Batch
+from nextoffer.policy.rule import stage_of
 from nextoffer.run.labels import sampled_customers
 from nextoffer.tables.bank import Bank
 from nextoffer.tables.flow import Known, ids_as_text
@@ -45,22 +46,22 @@ def reached(desk: Desk, known: Known) -> Decisions:
 
 
 def counted(desk: Desk, batch: Batch) -> Decisions:
-    """Return what becomes of a batch."""
+    """Return what becomes of a batch; what contact rules alone stop today counts as reached."""
     ranking = desk.decider.ranked(batch)
-    n, count = ranking.rule.shape
-    none = np.bincount(ranking.rows, minlength=n) == 0
-    furthest = ranking.rule[none].max(axis=1, initial=-1)
-    names = ranking.book.names
-    stopped = np.bincount(furthest[furthest >= 0], minlength=len(names))
+    names, rule = ranking.book.names, ranking.rule
+    open_ = np.array([*(stage_of(name) == "contact" for name in names), True])[rule]  # the last is OFFERED, -1
+    none = ~open_.any(axis=1)
+    served = np.bincount(ranking.rows, minlength=len(rule)) > 0
+    stopped = np.bincount(rule[none].max(axis=1, initial=0), minlength=len(names))
     consent = batch.facts.consent
-    offers = np.bincount(ranking.cols, minlength=count)
     ids, sold = ids_as_text(batch.products.column("product_id")), _sold(batch)
     return Decisions(
-        n,
+        len(rule),
         int(none.sum()),
-        {p: int(r) for p, r, active in zip(ids, offers, sold, strict=True) if active},
+        {p: int(r) for p, r, active in zip(ids, open_.sum(axis=0), sold, strict=True) if active},
         {name: int(c) for name, c in zip(names, stopped, strict=True) if c},
         None if consent is None else int(consent.sum()),
+        int((~none & ~served).sum()),
     )
 
 
