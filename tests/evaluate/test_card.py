@@ -115,6 +115,12 @@ def test_the_page_has_every_heading_of_a_model_card_in_both_forms() -> None:
     assert 'class="severity high"' in html
 
 
+def test_offers_left_out_for_their_youth_are_told() -> None:
+    text = markdown(card_page(replace(CLEAN, offers_before="2025-09-20")))
+    assert "Offers from 2025-09-20 on were left out" in text
+    assert "were left out: they were too young" not in markdown(card_page(CLEAN))
+
+
 def test_plain_values_hold_the_findings() -> None:
     told = replace(CLEAN, days=1).to_dict()
     assert told["model_id"] == "0123456789ab"

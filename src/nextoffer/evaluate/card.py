@@ -138,6 +138,12 @@ class Card:
         SHA-256 by file name.
     notes
         What was left out of the features.
+    explores, consents_needed
+        Whether the policy leaves something to chance, and whether it asks for marketing consent.
+    missing
+        What later versions keep with a model and this one lacks.
+    offers_before
+        Offers from this day on were too young to learn from; None where none was left out for that.
     """
 
     bank: str
@@ -172,11 +178,11 @@ class Card:
     spread: Mapping[str, float]
     policy: Mapping[str, tuple[str, ...]]
     files: Mapping[str, str]
-    reasons_exact: bool = True
     notes: tuple[str, ...] = ()
     explores: bool = False
     consents_needed: bool = True
     missing: tuple[str, ...] = field(default=())
+    offers_before: str | None = None
 
     @property
     def product_names(self) -> Mapping[str, str]:

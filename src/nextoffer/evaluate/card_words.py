@@ -75,6 +75,11 @@ def about_data(card: Card) -> Iterator[str]:
         whole = card.accepted + (card.pairs - card.accepted) / card.refusals_share
         yes = f", {count(card.accepted)} of them accepted ({percent(card.accepted / whole)})"
     yield f"{count(card.pairs)} labelled pairs of {sampled}{when}{yes}. {outcome}"
+    if card.offers_before is not None:
+        yield (
+            f"Offers from {card.offers_before} on were left out: they were too young, as many who will accept them had "
+            "not yet answered."
+        )
     if card.refusals_share < 1:
         yield (
             f"Of the pairs not accepted {percent(card.refusals_share)} were kept, by key, each weighing "
@@ -125,7 +130,7 @@ def avoided(card: Card) -> Iterator[str]:
         yield "Refuses: products that it was not fitted on."
     else:
         yield (
-            "A product that is new takes the mean of its type, or of all where its type is new too, and the variance "
-            "between them."
+            "A product that is new, or that had no offers, borrows from the others, first from those of its type; how "
+            "unlike products are counts into how sure it is."
         )
     yield "Refuses: unknown customers, columns it was fitted with that are gone, and files that were changed."

@@ -34,7 +34,7 @@ def assumptions(card: Card) -> Iterator[str]:
             "whom an earlier policy chose. Not tested here; standing random arms or exploration in the policy would "
             "show it."
         )
-        yield "An offer without a recorded acceptance was not accepted. Late answers are counted as no."
+        yield "An offer without a recorded acceptance was not accepted: in the backtest a late answer counts as no."
     else:
         yield "What customers took up by themselves says what they would accept if offered. These data cannot test it."
     yield "The near future is like the months learned from. Tested out of time, and over several days (Stability)."

@@ -87,6 +87,7 @@ def card_of(engine: Engine, *, files: Mapping[str, str] | None = None) -> Card:
         explores=policy.exploration.method != "none" or bool(policy.arm),
         consents_needed=policy.consent.marketing,
         missing=_missing(engine, noted),
+        offers_before=details.get("offers_before"),
     )
 
 
