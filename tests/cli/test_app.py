@@ -30,6 +30,7 @@ COMMANDS = (
     "policy diff",
     "policy show",
     "fairness",
+    "monitor",
     "simulate-policy",
     "simulate",
     "simulate reference",

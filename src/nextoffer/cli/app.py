@@ -1,8 +1,7 @@
 """``nextoffer``: the commands, and what becomes of errors.
 
 Exit codes: 0 done · 1 an unexpected fault · 2 the input or the command line is wrong, nothing was written · 3 a saved
-model is damaged · 4 two things compared are not the same · 5 monitoring
-found a light that it was told to fail on.
+model is damaged · 4 two things compared are not the same · 5 monitoring found a light that it was told to fail on.
 """
 
 from __future__ import annotations
@@ -41,7 +40,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     help="Which products to offer each customer next, in which order, and why.\n\n"
-    "Exit codes: 0 done, 2 the input is wrong and nothing was written, 3 a saved model is damaged.",
+    "Exit codes: 0 done, 2 the input is wrong and nothing was written, 3 a saved model is damaged, "
+    "5 monitoring found a light that it was told to fail on.",
 )
 for command in (
     demo.demo,
