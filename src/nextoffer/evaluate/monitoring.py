@@ -325,7 +325,7 @@ ADVICE: Mapping[str, str] = {
     "auc": "Compare models on recent offers with `nextoffer evaluate`, then fit again.",
     "acceptance": "See whether products, prices, channels or the season have changed before blaming the model.",
     "without_offers": "Look at the rule named; `nextoffer simulate-policy` shows what loosening it would do.",
-    "coverage": "Ask `nextoffer explain` why a customer does not get it; a rule or the data of the product may have changed.",
+    "coverage": "Ask `nextoffer explain` why a customer does not get it; a rule or product data may have changed.",
     "consent": "Ask whoever delivers consents whether the table is whole; then see how customers are asked for them.",
     "customers": "Ask whoever delivers customers whether the table is whole.",
     "volume": "Ask whoever delivers transactions whether the feed is whole, and in the same currency and units.",
