@@ -19,6 +19,10 @@ def test_a_log_in_words_and_as_json(nextoffer: Command, tmp_path: Path) -> None:
     for words in ("earns more than the logged one", "doubly robust", "3,000 decisions of 3,000 customers"):
         assert words in ran.out
     told = json.loads(nextoffer("evaluate-policy", path, "--json").out)
+    ran = nextoffer("evaluate-policy", path, "--out", tmp_path / "judged")
+    assert "report.html" in ran.out
+    assert (tmp_path / "judged" / "report.html").exists()
+    assert nextoffer("evaluate-policy", path, "--out", path).failed(2, "log.parquet")
     assert told["overlap"]["warnings"] == []
     assert {row["model"] for row in told["estimates"]} >= {"ips", "snips", "dm", "dr", "switch_dr", "gain"}
 

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+import re
 from datetime import date
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from pyarrow import csv
 
 from nextoffer.errors import BankError
-from nextoffer.evaluate.off_policy_report import Judged
+from nextoffer.evaluate.off_policy_report import BANDS, Judged
 from nextoffer.policy.file import Policy
 from nextoffer.run.engine import Engine
-from nextoffer.run.off_policy import judged_by_file, judged_by_responses
+from nextoffer.run.off_policy import judged_by_file, judged_by_responses, write_judged
 from nextoffer.simulate import retail
 from nextoffer.tables.bank import Bank
 from nextoffer.tables.flow import REPORT
+from tests.run.worlds import RATES, altered, with_column
 
 OPEN_BANDIT = Path(__file__).parents[3] / "shared" / "data" / "open_bandit"
 
@@ -74,6 +78,114 @@ def test_what_is_wrong_with_a_file_is_told(tmp_path: Path) -> None:
         judged_by_file(path)
     with pytest.raises(BankError, match=r"none\.csv"):
         judged_by_file(tmp_path / "none.csv")
+
+
+def spoilt(**columns: list[object]) -> pa.Table:
+    """The decisions with other values in the first rows of some columns."""
+    table = decisions(400)
+    for name, values in columns.items():
+        rest = table.column(name).to_pylist()[len(values) :]
+        table = table.set_column(table.column_names.index(name), name, pa.array([*values, *rest]))
+    return table
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        ({"pscore": [0.5, None, None]}, r"pscore is empty or no number in 2 of 400 rows \(the first is row 2\)"),
+        ({"pscore": [0.0, -0.1]}, "pscore is 0 or less, though the offer was made in 2 of 400 rows"),
+        ({"pscore": [1.5]}, "pscore is above 1 in 1 of 400 rows"),
+        ({"reward": [float("nan")]}, "reward is empty or no number in 1 of"),
+        ({"new_pscore": [-0.2]}, "new_pscore is below 0 in 1 of"),
+        ({"new_pscore": [0.3]}, r"new_pscore is not the new_pscore\.ACTION of the chosen action in 1 of"),
+        (
+            {"new_pscore.a": [0.9, 0.9], "new_pscore.b": [0.9, 0.9], "new_pscore": [0.9, 0.9]},
+            "add up to more than 1 in 2",
+        ),
+        ({"action": [None]}, "action is empty in 1 of"),
+        ({"customer_id": [None]}, "customer_id is empty in 1 of"),
+    ],
+)
+def test_rows_that_cannot_be_are_counted(tmp_path: Path, columns: dict[str, list[object]], words: str) -> None:
+    pq.write_table(spoilt(**columns), tmp_path / "log.parquet")
+    with pytest.raises(BankError, match=words):
+        judged_by_file(tmp_path / "log.parquet")
+
+
+def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
+    bad = spoilt(pscore=[None, 2.0], reward=[None])
+    bad = bad.set_column(bad.column_names.index("new_pscore.a"), "new_pscore.a", pa.array(["often"] * len(bad)))
+    pq.write_table(bad, tmp_path / "log.parquet")
+    with pytest.raises(BankError, match="string where numbers are needed") as told:
+        judged_by_file(tmp_path / "log.parquet")
+    for words in ("new_pscore.a: string", "pscore is above 1", "reward is empty"):
+        assert words in str(told.value)
+    (tmp_path / "empty.csv").write_text("", encoding="utf-8")
+    with pytest.raises(BankError, match=r"empty\.csv"):
+        judged_by_file(tmp_path / "empty.csv")
+
+
+def test_logs_that_say_little_say_so(tmp_path: Path) -> None:
+    path = tmp_path / "log.parquet"
+    certain = decisions(400).drop_columns(["new_pscore.a", "new_pscore.b"])
+    certain = certain.set_column(certain.column_names.index("pscore"), "pscore", pa.array(np.ones(400)))
+    pq.write_table(certain, path)
+    found = judged_by_file(path)
+    assert "left nothing to chance" in found.notes[0]
+    assert found.overlap.poor
+    never = certain.set_column(certain.column_names.index("new_pscore"), "new_pscore", pa.array(np.zeros(400)))
+    pq.write_table(never, path)
+    found = judged_by_file(path)
+    assert "made none of the logged offers" in found.overlap.warnings[0]
+    assert found.to_dict()["estimates"][2]["estimate"] is None  # snips
+    write_judged(found, tmp_path / "out", title="Never")
+    assert "Do not decide by it" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    pq.write_table(pa.concat_tables([decisions(20)] * 2), path)
+    found = judged_by_file(path)
+    assert found.notes[0].startswith("20 rows are copies of others")
+    assert found.notes[1].startswith("20 customers are too few for a reward model")
+    assert "dr" not in found.found
+
+
+def test_the_report_holds_every_estimate_and_no_link(tmp_path: Path) -> None:
+    pq.write_table(decisions(), tmp_path / "log.parquet")
+    found = judged_by_file(tmp_path / "log.parquet")
+    written = write_judged(found, tmp_path / "out", title="Autumn", facts=(("Log", "log.parquet"),))
+    assert sorted(written) == sorted(path.name for path in (tmp_path / "out").iterdir())
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    for words in (found.headline.split(":")[0], "switch_dr", "Horvitz", "Effective decisions", "share of all weight"):
+        assert words in page
+    assert "<script" not in page
+    assert not re.findall(r"https?://", re.sub(r'xmlns(?::\w+)?="[^"]*"', "", page))
+    assert pq.read_table(tmp_path / "out" / "estimates.parquet").schema == REPORT
+    bands = pq.read_table(tmp_path / "out" / "weights.parquet")
+    assert bands.schema == BANDS
+    log = decisions()
+    weights = log.column("new_pscore").to_numpy() / log.column("pscore").to_numpy()
+    heavy = [r for r in bands.to_pylist() if r["above"] == 1.0]
+    assert heavy[0]["decisions"] == int(((weights > 1) & (weights <= 2)).sum())
+    assert heavy[0]["share_of_weight"] == pytest.approx(weights[weights > 1].sum() / weights.sum())
+    told = json.loads((tmp_path / "out" / "figures.json").read_text(encoding="utf-8"))
+    assert told["headline"] == found.headline
+
+
+def test_offers_whose_chance_cannot_be_are_left_out(tmp_path: Path) -> None:
+    world = retail.generate(tmp_path / "bank", customers=150, seed=5)
+    offers = pq.read_table(world / "responses.parquet")
+    arms = pc.utf8_upper(offers.column("arm"))
+    chances = [None if i % 10 == 0 else 1.7 if i % 10 == 1 else p for i, p in enumerate(offers["pscore"].to_pylist())]
+    engine = Engine.fit(Bank.read(world), as_of=date(2025, 9, 1), ranker=RATES)
+    changed = with_column(with_column(offers, "arm", arms), "pscore", pa.array(chances))
+    bank = altered(world, tmp_path / "odd", {"responses": changed})
+    found = judged_by_responses(engine, bank, Policy())
+    made = offers.filter((pc.field("arm") != "control") & (pc.field("offered_on") >= pa.scalar(engine.as_of)))
+    assert found.overlap.decisions < len(made)
+    assert "without a pscore above 0 and at most 1 are left out" in found.notes[0]
+    twice = altered(world, tmp_path / "twice", {"responses": pa.concat_tables([offers, offers.slice(0, 200)])})
+    assert judged_by_responses(engine, twice, Policy()).overlap.decisions <= len(made)
+    none = altered(world, tmp_path / "none", {"responses": offers.drop_columns(["pscore"])})
+    with pytest.raises(BankError, match="no column pscore"):
+        judged_by_responses(engine, none, Policy())
 
 
 def test_a_bank_judges_a_policy_by_its_own_responses(tmp_path: Path) -> None:

@@ -38,6 +38,12 @@ def evaluate_policy(
             formats=["%Y-%m-%d"],
         ),
     ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Folder for report.html, figures.json and the tables as Parquet.", show_default=False
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Judge a policy by offers that another one made, without running it.
@@ -45,16 +51,22 @@ def evaluate_policy(
     The offers need a pscore: the probability with which they were chosen. A log of decisions has the columns action,
     reward, pscore, new_pscore; customer_id, new_pscore.ACTION (one per action) and x_... are used where they are there.
 
-    Example: nextoffer evaluate-policy my_bank --model model --policy new.toml
+    Example: nextoffer evaluate-policy my_bank --model model --policy new.toml --out judged
     """
-    from nextoffer.run.off_policy import judged_by_file
+    from nextoffer.run.off_policy import judged_by_file, write_judged
 
     from_file = source.suffix in (".parquet", ".csv")
     found = judged_by_file(source) if from_file else _by_bank(source, model, policy, since)
+    facts = (
+        {"Log": source.name} | ({"Policy": policy.name} if policy else {}) | ({"Model": model.name} if model else {})
+    )
+    written = () if out is None else write_judged(found, out, title=source.stem, facts=tuple(facts.items()))
     if as_json:
         typer.echo(json.dumps(found.to_dict(), indent=1))
-    else:
-        show(found)
+        return
+    show(found)
+    if out is not None:
+        typer.echo(f"{out}: {', '.join(written)}")
 
 
 def _by_bank(source: Path, model: Path | None, policy: Path | None, since: datetime | None) -> Judged:

@@ -9,13 +9,22 @@ from typing import Any
 
 import pyarrow as pa
 
+from nextoffer.errors import NextOfferError
 from nextoffer.tables.write import atomic_path, write_table
 
 
 def write_figures(
     folder: Path, *, tables: Mapping[str, pa.Table], told: Mapping[str, Any], page: str
 ) -> tuple[str, ...]:
-    """Write ``report.html``, ``figures.json`` and each table as Parquet; return the names of the files."""
+    """Write ``report.html``, ``figures.json`` and each table as Parquet; return the names of the files.
+
+    Raises
+    ------
+    NextOfferError
+        The folder is a file.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise NextOfferError(f"{folder.name}: a file is there where a folder is needed")
     for name, table in tables.items():
         write_table(table, folder / f"{name}.parquet")
     texts = {"figures.json": json.dumps(told, indent=1) + "\n", "report.html": page}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -11,23 +11,24 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
-from pyarrow import csv
 from scipy.special import expit
 
 from nextoffer.errors import BankError
 from nextoffer.evaluate.off_policy import Log, Modelled
+from nextoffer.evaluate.off_policy_page import off_policy_page
 from nextoffer.evaluate.off_policy_report import Judged
+from nextoffer.evaluate.page import render
 from nextoffer.models.reward import cross_fitted_rewards, recalibrated
 from nextoffer.policy.distribution import rank_chances
 from nextoffer.policy.file import Policy
 from nextoffer.run.engine import Engine
+from nextoffer.run.figures import write_figures
+from nextoffer.run.off_policy_log import Decisions
 from nextoffer.tables.bank import Bank
 from nextoffer.tables.flow import Floats, Indices
 
-NEEDED = ("action", "reward", "pscore", "new_pscore")
-EACH = "new_pscore."
-KNOWN = "x_"
+_FEWEST = 50
+"""Customers that a reward model is learned from, at least."""
 
 
 def judged_by_file(path: Path) -> Judged:
@@ -42,30 +43,17 @@ def judged_by_file(path: Path) -> Judged:
     BankError
         The file cannot be used; all problems are named.
     """
-    table = _read(path)
-    columns = {name: table.column(name) for name in table.column_names}
-    if missing := [name for name in NEEDED if name not in columns]:
-        raise BankError([f"{path.name}: no column '{name}'; a log needs {', '.join(NEEDED)}" for name in missing])
-    rewards, pscores, targets = (_numbers(columns[name]) for name in NEEDED[1:])
-    customers = _ids(columns["customer_id"]) if "customer_id" in columns else np.arange(len(table))
-    named = [name.removeprefix(EACH) for name in columns if name.startswith(EACH)]
-    chances = np.stack([_numbers(columns[EACH + name]) for name in named], axis=1) if named else None
-    try:
-        log = Log(rewards, pscores, targets, customers, None if chances is None else chances.sum(axis=1))
-    except ValueError as error:
-        raise BankError(f"{path.name}: {error}") from error
-    if not len(log):
-        raise BankError(f"{path.name}: no decisions")
-    if chances is None:
-        return Judged.of(log, None, ("without new_pscore.<action> columns there is no reward model",))
-    actions = columns["action"].cast(pa.string()).to_pylist()
-    if strange := sorted({a for a in actions if a not in named}, key=str):
-        raise BankError(f"{path.name}: no column '{EACH}{strange[0]}' although that action was chosen")
-    chosen = np.array([named.index(a) for a in actions], dtype=np.intp)
-    known = [_numbers(column) for name, column in columns.items() if name.startswith(KNOWN)]
-    x = np.stack(known, axis=1) if known else np.zeros((len(log), 0))
-    expected = cross_fitted_rewards(x, chosen, rewards, customers, actions=len(named))
-    return Judged.of(log, Modelled.of(expected, chosen, chances))
+    decisions = Decisions.read(path)
+    log, chosen, chances = decisions.log, decisions.chosen, decisions.chances
+    if chances is None or chosen is None:
+        return Judged.of(log, None, (*decisions.notes, "without new_pscore.<action> columns there is no reward model"))
+    customers = int(log.places.max()) + 1
+    if customers < _FEWEST:
+        few = f"{customers} customers are too few for a reward model; {_FEWEST} are needed"
+        return Judged.of(log, None, (*decisions.notes, few))
+    actions = chances.shape[1]
+    expected = cross_fitted_rewards(decisions.x, chosen, log.rewards, log.places, actions=actions)
+    return Judged.of(log, Modelled.of(expected, chosen, chances), decisions.notes)
 
 
 @dataclass(frozen=True)
@@ -103,14 +91,21 @@ def judged_by_responses(engine: Engine, bank: Bank, policy: Policy, *, since: da
     return Judged.of(log, Modelled.of(expected, chosen, chances), notes)
 
 
+def write_judged(found: Judged, folder: Path, *, title: str, facts: Sequence[tuple[str, str]] = ()) -> tuple[str, ...]:
+    """Write report.html, figures.json, estimates.parquet and weights.parquet; return their names."""
+    page = render(off_policy_page(found, title=title, facts=facts))
+    tables = {"estimates": found.table, "weights": found.weights}
+    return write_figures(folder, tables=tables, told=found.to_dict(), page=page)
+
+
 def _offers(bank: Bank, begin: date) -> tuple[pa.Table, tuple[str, ...]]:
     if not bank.has("responses") or "pscore" not in bank.table("responses").column_names:
         raise BankError("responses: no column pscore; without the chance of each offer nothing can be judged by it")
     table = bank.table("responses")
     since = table.filter(pc.greater_equal(table.column("offered_on"), pa.scalar(begin)))
     if "arm" in since.column_names:
-        since = since.filter(pc.not_equal(pc.fill_null(since.column("arm"), ""), "control"))
-    known = since.filter(pc.field("pscore") > 0)
+        since = since.filter(pc.not_equal(pc.utf8_lower(pc.fill_null(since.column("arm"), "")), "control"))
+    known = since.filter((pc.field("pscore") > 0) & (pc.field("pscore") <= 1) & pc.field("label").is_valid())
     keys = known.group_by(["customer_id", "offered_on"]).aggregate([([], "count_all")])
     alone = keys.filter(pc.field("count_all") == 1).select(["customer_id", "offered_on"])
     offers = known.join(alone, ["customer_id", "offered_on"], join_type="inner").sort_by(
@@ -120,9 +115,11 @@ def _offers(bank: Bank, begin: date) -> tuple[pa.Table, tuple[str, ...]]:
         raise BankError(f"responses: no offers with a pscore since {begin}; say --since, or fit as of an earlier day")
     notes = []
     if len(known) < len(since):
-        notes.append(f"{len(since) - len(known):,} offers without a pscore are left out")
+        notes.append(f"{len(since) - len(known):,} offers without a pscore above 0 and at most 1 are left out")
     if len(offers) < len(known):
         notes.append(f"{len(known) - len(offers):,} offers to customers with several on one day are left out")
+    if pc.min(offers.column("pscore")).as_py() >= 1:
+        notes.append("every pscore is 1: the logged policy left nothing to chance, so the log knows nothing of others")
     return offers, tuple(notes)
 
 
@@ -141,13 +138,6 @@ def _days(engine: Engine, bank: Bank, offers: pa.Table) -> Iterator[_Day]:
         log = (_numbers(part.column("label")), _numbers(part.column("pscore")), chances[np.arange(len(part)), chosen])
         propensity = expit(np.asarray(batch.scores.log_odds, dtype=np.float64))
         yield _Day(log, chosen, chances, propensity)
-
-
-def _read(path: Path) -> pa.Table:
-    try:
-        return pq.read_table(path) if path.suffix == ".parquet" else csv.read_csv(path)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise BankError(f"{path.name}: {error}") from error
 
 
 def _numbers(column: pa.ChunkedArray) -> Floats:
