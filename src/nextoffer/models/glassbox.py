@@ -6,7 +6,8 @@
    on top of the cross-fitted affinity.
 3. *Stacking* (`evidence.stack`): every part gets a multiplier ≥ 0 learned on rows it was not fitted to; noise gets 0.
    This also calibrates.
-4. *Compiling*: everything becomes bin edges and float32 tables, and so does what the data leave open (`spreading`).
+4. *Level* (`level`): where acceptance moves with time, the latest offers' level counts.
+5. *Compiling*: everything becomes bin edges and float32 tables, and so does what the data leave open (`spreading`).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from nextoffer.models.compiled import CompiledRanker, mixed_card
 from nextoffer.models.design import Design
 from nextoffer.models.evidence import stack
 from nextoffer.models.lending import Lending
+from nextoffer.models.level import recent_level
 from nextoffer.models.offset import Offset
 from nextoffer.models.pairs import coverage
 from nextoffer.models.prepared import prepare
@@ -69,7 +71,10 @@ class GlassboxRanker(CompiledRanker):
         known = learned_spread(design, training, offset.affinity, terms=terms, multipliers=multipliers, card=card)
         summary = _summary(design, training, offset, terms, multipliers)
         held_out = offset.base + parts @ multipliers[:-1] + multipliers[-1]
+        level = recent_level(held_out, training.labels, training.weights, group=training.snapshot, days=training.days)
+        card = replace(card, intercept=card.intercept + np.float32(level.shift))
         card = _lent(replace(card, spread=known, unseen=training.unseen), training)
+        summary["level"] = level.summary()
         return replace(self, card_=card, pairs_=pairs, summary_=summary, held_out_=held_out)
 
     def _boosted(self, design: Design, training: Training, folds: Indices, offset: Offset) -> list[Term]:

@@ -53,6 +53,11 @@ class Training:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def days(self) -> tuple[int, ...]:
+        """When each snapshot was taken, counted in days."""
+        return tuple(s.as_of.toordinal() for s in self.snapshots)
+
     @cached_property
     def offsets(self) -> Indices:
         """First row of each snapshot when all are laid one after the other."""
