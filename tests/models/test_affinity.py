@@ -130,13 +130,13 @@ def test_a_product_never_offered_gets_the_common_base_and_no_taste() -> None:
 def test_growing_stops_at_nothing_left_to_explain() -> None:
     sums = some_sums()
     silent = AffinitySums(sums.offers, sums.accepts, sums.seen * 0, sums.taken * 0, sums.cross)
-    grown = AffinityFit.start(silent, np.zeros(3, dtype=np.intp)).grown()
+    grown = AffinityFit.start(silent, np.zeros(3, dtype=np.intp)).grown(list)
     assert not grown.weights.any()
     assert np.isfinite(grown.affinity().base).all()
 
 
 def test_log_odds_are_base_and_weighted_attributes() -> None:
-    affinity = AffinityFit.start(some_sums(), np.zeros(3, dtype=np.intp)).grown().affinity()
+    affinity = AffinityFit.start(some_sums(), np.zeros(3, dtype=np.intp)).grown(list).affinity()
     x = np.random.default_rng(1).normal(size=(5, 3))
     expected = [[affinity.base[j] + sum(x[i] * affinity.weights[:, j]) for j in range(4)] for i in range(5)]
     assert affinity.log_odds(x) == pytest.approx(np.array(expected))

@@ -20,7 +20,7 @@ from functools import reduce
 import numpy as np
 
 from nextoffer.models.evidence import posterior, precisions, shrink_to_mean
-from nextoffer.models.refine import Factor, Pass, refined
+from nextoffer.models.refine import Factor, Linearised, Pass, linearised, refined
 from nextoffer.tables.flow import Floats, Indices
 
 _SMOOTHING = 20.0
@@ -120,15 +120,22 @@ class AffinityFit:
         """Return the fit without factors; `groups` (A,) says which attributes share a prior."""
         return cls(sums, groups, np.zeros_like(sums.seen))
 
-    def grown(self) -> AffinityFit:
-        """Return the fit with one factor more, by the second-order likelihood."""
-        rate, information, mean, covariance = _moments(self.sums)
-        score = self.sums.taken - mean * self.sums.accepts - covariance @ self.weights * information
-        w, v, alpha, tau = _factor(score, covariance, information, self.groups)
-        weights = self.weights + np.outer(w, v)
-        base = np.log(rate / (1.0 - rate)) - (mean * weights).sum(axis=0)
+    def grown(self, offers: Pass) -> AffinityFit:
+        """Return the fit with one factor more, by the second-order likelihood around what is explained already.
+
+        Around nothing but the products' rates the sums are enough; around earlier factors it takes a pass over the
+        offers, because their likelihood far from the rates is another (students and education loans).
+        """
+        if self.factors:
+            start = linearised(self.factors[-1], offers)
+        else:
+            rate, information, mean, covariance = _moments(self.sums)
+            score = self.sums.taken - mean * self.sums.accepts
+            start = Linearised(score, information, mean, covariance, np.log(rate / (1.0 - rate)))
+        w, v, alpha, tau = _factor(start.score, start.covariance, start.information, self.groups)
+        base = start.base - (start.mean * np.outer(w, v)).sum(axis=0)
         factors = (*self.factors, Factor(w, v, base, self.weights, alpha, tau))
-        return replace(self, weights=weights, rank=self.rank + 1, factors=factors)
+        return replace(self, weights=self.weights + np.outer(w, v), rank=self.rank + 1, factors=factors)
 
     def refined(self, offers: Pass) -> AffinityFit:
         """Return the fit with its latest factor and the bases at the logistic optimum."""

@@ -59,7 +59,7 @@ def _chosen(design: Design, training: Training, folds: Indices, max_rank: int) -
     held_out = {"0": log_likelihood(best[0] + best[1], training.labels, training.weights)}
     passes = [_pass(attributes, training, np.flatnonzero(folds != k)) for k in range(len(parts))]
     while chosen[0].rank < max_rank and len(groups):
-        fits = [f.grown().refined(offers) for f, offers in zip(chosen, passes, strict=True)]
+        fits = [f.grown(offers).refined(offers) for f, offers in zip(chosen, passes, strict=True)]
         tried = _held_out(attributes, training, folds, [f.affinity() for f in fits])
         rank = fits[0].rank
         held_out[str(rank)] = log_likelihood(tried[0] + tried[1], training.labels, training.weights)
@@ -68,7 +68,8 @@ def _chosen(design: Design, training: Training, folds: Indices, max_rank: int) -
         chosen, best = fits, tried
     whole = AffinityFit.start(reduce(AffinitySums.__add__, parts), groups)
     for _ in range(chosen[0].rank):
-        whole = whole.grown().refined(_pass(attributes, training, np.arange(len(training))))
+        every = _pass(attributes, training, np.arange(len(training)))
+        whole = whole.grown(every).refined(every)
     return Offset(whole.affinity(), *best, {r: round(v, 3) for r, v in held_out.items()})
 
 

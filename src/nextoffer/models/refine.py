@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from nextoffer.models.evidence import precisions
 from nextoffer.models.ranker import log_likelihood, sigmoid
@@ -61,6 +62,49 @@ class Factor:
     earlier: Floats
     alpha: Floats
     tau: float
+
+
+@dataclass(frozen=True)
+class Linearised:
+    """The likelihood of m offers to second order around a model.
+
+    Attributes
+    ----------
+    score
+        (A, P) its slope along each attribute's weight for each product, the base free to follow.
+    information
+        (P,) its curvature along each product's base.
+    mean
+        (A, P) each product's average attributes, by curvature.
+    covariance
+        (A, A) of the attributes within products, by curvature.
+    base
+        (P,) log-odds of the average customer.
+    """
+
+    score: Floats
+    information: Floats
+    mean: Floats
+    covariance: Floats
+    base: Floats
+
+
+def linearised(factor: Factor, offers: Pass) -> Linearised:
+    """Return the likelihood around a factor and the earlier ones, in one pass."""
+    count, size = len(factor.w), len(factor.v)
+    score, along, cross = np.zeros((count, size)), np.zeros((count, size)), np.zeros((count, count))
+    gap, information = np.zeros(size), np.zeros(size)
+    for chunk in offers():
+        _, residual, curvature = _state(factor, chunk)
+        gap += np.bincount(chunk.cols, residual, size)
+        information += np.bincount(chunk.cols, curvature, size)
+        single = chunk.attributes.astype(np.float32)  # as in the customers' step
+        cross += (single * curvature.astype(np.float32)[:, None]).T @ single
+        score += single.T @ _spread_out(residual, chunk.cols, size)
+        along += single.T @ _spread_out(curvature, chunk.cols, size)
+    mean = along / np.maximum(information, 1e-9)
+    covariance = (cross - along @ mean.T) / max(float(information.sum()), 1e-9)
+    return Linearised(score - mean * gap, information, mean, covariance, factor.base)
 
 
 def refined(start: Factor, groups: Indices, offers: Pass) -> Factor:
@@ -128,14 +172,19 @@ def _customer_step(factor: Factor, groups: Indices, offers: Pass) -> Factor:
         single = chunk.attributes.astype(np.float32)  # the curvature only steers the step, half the precision will do
         hessian += (single * (curvature * v * v).astype(np.float32)[:, None]).T @ single
         weight += np.bincount(chunk.cols, curvature, size)
-        per_product = np.zeros((len(chunk.cols), size), dtype=np.float32)
-        per_product[np.arange(len(chunk.cols)), chunk.cols] = curvature * v
-        along += single.T @ per_product
+        along += single.T @ _spread_out(curvature * v, chunk.cols, size)
     hessian -= (along / np.maximum(weight, 1e-9)) @ along.T
     covariance = np.linalg.inv(hessian + np.diag(factor.alpha))
     w = factor.w + _bounded(covariance @ (score - factor.alpha * factor.w))
     determined = np.clip(1.0 - factor.alpha * np.diag(covariance), 0.0, 1.0)
     return replace(factor, w=w, alpha=precisions(w, determined, groups))
+
+
+def _spread_out(values: Floats, cols: Indices, size: int) -> npt.NDArray[np.float32]:
+    """Values (m,) in the columns of their products, float32 (m, P)."""
+    out = np.zeros((len(cols), size), dtype=np.float32)
+    out[np.arange(len(cols)), cols] = values
+    return out
 
 
 def _state(factor: Factor, chunk: Offers) -> tuple[Floats, Floats, Floats]:
