@@ -76,8 +76,22 @@ def test_what_is_wrong_with_a_file_is_told(tmp_path: Path) -> None:
     pq.write_table(decisions().slice(0, 0), path)
     with pytest.raises(BankError, match="no decisions"):
         judged_by_file(path)
-    with pytest.raises(BankError, match=r"none\.csv"):
+    with pytest.raises(BankError, match=r"none\.csv: there is no such file"):
         judged_by_file(tmp_path / "none.csv")
+
+
+@pytest.mark.parametrize(
+    ("column", "words"),
+    [
+        ("new_pscore", "The log says nothing of the new policy: it would have made none of the logged offers."),
+        ("reward", "The log says too little to decide by. Test the new policy on some customers instead."),
+    ],
+)
+def test_where_nothing_is_known_no_figure_is_told(column: str, words: str, tmp_path: Path) -> None:
+    table = decisions(400).drop_columns(["new_pscore.a", "new_pscore.b"])
+    table = table.set_column(table.column_names.index(column), column, pa.array(np.zeros(400)))
+    pq.write_table(table, tmp_path / "log.parquet")
+    assert judged_by_file(tmp_path / "log.parquet").headline == words
 
 
 def spoilt(**columns: list[object]) -> pa.Table:

@@ -100,6 +100,10 @@ class Judged:
     def headline(self) -> str:
         """One sentence for whoever decides."""
         gain = self.found["gain"]
+        if not self.overlap.effective:
+            return "The log says nothing of the new policy: it would have made none of the logged offers."
+        if not (isfinite(gain.low) and isfinite(gain.high)):
+            return "The log says too little to decide by. Test the new policy on some customers instead."
         said = f"{gain.estimate:+.4f} per decision ({gain.low:+.4f} to {gain.high:+.4f})"
         if self.overlap.poor:
             return f"The log says too little to decide by: {said}. Test the new policy on some customers instead."

@@ -83,6 +83,8 @@ class Decisions:
 def _read(path: Path) -> pa.Table:
     try:
         return pq.read_table(path) if path.suffix == ".parquet" else csv.read_csv(path)
+    except FileNotFoundError:
+        raise BankError(f"{path}: there is no such file") from None
     except (OSError, pa.ArrowInvalid) as error:
         raise BankError(f"{path.name}: {error}") from error
 
