@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from datetime import date
 from pathlib import Path
@@ -13,27 +12,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
-
-
-def script(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, BENCHMARKS / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
+from tests.scripts import loaded
 
 
 @pytest.fixture(scope="module")
 def calls() -> ModuleType:
-    return script("bank_marketing")
+    return loaded("bank_marketing")
 
 
 @pytest.fixture(scope="module")
 def journey() -> ModuleType:
-    return script("complete_journey")
+    return loaded("complete_journey")
 
 
 def test_days_of_calls_rise_within_a_month_and_over_the_turn_of_the_year(calls: ModuleType) -> None:

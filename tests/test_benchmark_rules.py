@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-SCRIPT = Path(__file__).parents[1] / "benchmarks" / "rules.py"
+from tests.scripts import loaded
 
 
 @pytest.fixture(scope="module")
 def benchmark() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("benchmark_rules", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["benchmark_rules"] = module
-    spec.loader.exec_module(module)
-    return module
+    return loaded("rules")
 
 
 def test_every_rule_stops_some_pairs_and_no_rule_all(benchmark: ModuleType) -> None:

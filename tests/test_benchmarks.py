@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import sys
 from collections.abc import Sequence
@@ -14,20 +13,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-SCRIPT = Path(__file__).parents[1] / "benchmarks" / "santander.py"
+from tests.scripts import loaded
+
 PRODUCTS = ["loan", "card", "fund", "plan"]
 JANUARY, MARCH, APRIL, MAY = "2016-01-28", "2016-03-28", "2016-04-28", "2016-05-28"
 
 
 @pytest.fixture(scope="module")
 def santander() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("santander", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["santander"] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
+    return loaded("santander")
 
 
 def buyers(month: str, *, seed: int, count: int = 400, products: Sequence[str] = PRODUCTS) -> pa.Table:

@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import pytest
 import scipy.stats
 
-SCRIPT = Path(__file__).parents[1] / "benchmarks" / "interval_coverage.py"
+from tests.scripts import loaded
+
 REPETITIONS = {"backtest": 40, "counts": 150, "experiment": 40, "fairness": 300, "off_policy": 20, "uplift": 20}
 SMALLER = {"backtest": {"MANY": 20_000}, "off_policy": {"MANY": 10_000}, "uplift": {"MANY": 50_000}}
 """What is smaller here: from how many customers or decisions the truths come."""
 
 
-def script():
-    spec = importlib.util.spec_from_file_location("interval_coverage", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-PLAYED = script()
+PLAYED = loaded("interval_coverage")
 
 
 def test_every_part_is_played():

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from math import inf, isnan, nan
-from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
@@ -32,22 +28,12 @@ from nextoffer.evaluate.page import render
 from nextoffer.evaluate.reach import Decisions
 from nextoffer.evaluate.reference import of_numbers
 from nextoffer.intervals import Interval
+from tests.scripts import loaded
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "monitoring.py"
 LIMITS = Limits()
 
 
-def _loaded() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("benchmark_of_monitoring", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-PLAYED = _loaded()
+PLAYED = loaded("monitoring")
 
 
 def test_where_nothing_changed_lights_stay_green() -> None:

@@ -2,27 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
-from types import ModuleType
-
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "interval_coverage" / "experiment.py"
+from tests.scripts import loaded
 
-
-def _loaded() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("coverage_of_experiment", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-PLAYED = _loaded()
+PLAYED = loaded("interval_coverage/experiment")
 
 
 def test_peeking_with_fixed_intervals_misses_it_often() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 from datetime import date
@@ -24,6 +23,7 @@ from nextoffer.simulate import retail
 from nextoffer.tables.bank import Bank
 from nextoffer.tables.flow import REPORT
 from tests.run.worlds import RATES, altered, with_column
+from tests.scripts import loaded
 
 OPEN_BANDIT = Path(__file__).parents[3] / "shared" / "data" / "open_bandit"
 
@@ -221,13 +221,7 @@ def test_a_bank_judges_a_policy_by_its_own_responses(tmp_path: Path) -> None:
 @pytest.mark.skipif(not OPEN_BANDIT.exists(), reason="the Open Bandit logs are not here (../shared/data/open_bandit)")
 @pytest.mark.parametrize("campaign", ["men", "women"])
 def test_real_logs_agree_with_what_the_other_policy_earned(campaign: str) -> None:
-    path = Path(__file__).parents[2] / "benchmarks" / "open_bandit.py"
-    spec = importlib.util.spec_from_file_location("open_bandit_benchmark", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    found = module.measured(campaign, "random", "bts")
+    found = loaded("open_bandit").measured(campaign, "random", "bts")
     for name in ("ips", "snips", "dr"):
         assert abs(found["estimates"][name][0] - found["truth"][0]) < 3 * found["standard_error"][name]
     assert not found["warnings"]
